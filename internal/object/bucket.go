@@ -1,0 +1,226 @@
+package object
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+)
+
+const (
+	attempts      = 8                // of a request, by the SDK, with backoff
+	resumptions   = 5                // of a body that broke off, since it last gave a byte
+	answerTimeout = 60 * time.Second // until a request's first byte
+	idleTimeout   = 60 * time.Second // between a body's bytes
+)
+
+// bucket is a store of the objects under a prefix of an S3 bucket.
+type bucket struct {
+	client *s3.Client
+	name   string
+	prefix string // "" or ending in "/"
+	idle   time.Duration
+}
+
+// openBucket opens "bucket", "bucket/prefix" or "bucket/key".
+func openBucket(ctx context.Context, rest string) (Store, error) {
+	name, key, _ := strings.Cut(rest, "/")
+	if name == "" {
+		return nil, errors.New("source s3:// names no bucket")
+	}
+	client, err := newClient(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	whole := &bucket{client: client, name: name, idle: idleTimeout}
+	if looksLikeFile(key) {
+		_, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &name, Key: &key})
+		switch err = whole.wrap(key, err); {
+		case err == nil:
+			return single{whole, key}, nil
+		case !errors.Is(err, ErrNotExist):
+			return nil, err
+		}
+	}
+	if key != "" && !strings.HasSuffix(key, "/") {
+		key += "/"
+	}
+	whole.prefix = key
+	return whole, nil
+}
+
+func looksLikeFile(key string) bool {
+	switch path.Ext(key) {
+	case ".gz", ".json", ".zip", ".jsonl":
+		return true
+	}
+	return false
+}
+
+// newClient returns a client for the Region where the bucket lies.
+func newClient(ctx context.Context, name string) (*s3.Client, error) {
+	transport := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.ResponseHeaderTimeout = answerTimeout
+		t.MaxIdleConnsPerHost = 64
+	})
+	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithHTTPClient(transport),
+		config.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = attempts })
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	cfg.Region = cmp.Or(cfg.Region, "us-east-1")
+	client := s3.NewFromConfig(cfg, options)
+	if client.Options().BaseEndpoint != nil {
+		return client, nil // one's own endpoint has no Regions to be sent to
+	}
+	region, err := bucketRegion(ctx, client, name)
+	if err != nil {
+		return nil, err
+	}
+	if region != "" && region != cfg.Region {
+		cfg.Region = region
+		client = s3.NewFromConfig(cfg, options)
+	}
+	return client, nil
+}
+
+func options(o *s3.Options) {
+	o.UsePathStyle = o.BaseEndpoint != nil
+	o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+	o.DisableLogOutputChecksumValidationSkipped = true // parts of an object have no checksum; the SDK would print that
+}
+
+// bucketRegion asks where a bucket lies. S3 says so even when it refuses.
+func bucketRegion(ctx context.Context, client *s3.Client, name string) (string, error) {
+	out, err := client.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &name})
+	if err == nil {
+		return aws.ToString(out.BucketRegion), nil
+	}
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) {
+		if region := response.Response.Header.Get("x-amz-bucket-region"); region != "" {
+			return region, nil
+		}
+		if response.HTTPStatusCode() == http.StatusNotFound {
+			return "", fmt.Errorf("bucket %s: %w", name, ErrNotExist)
+		}
+	}
+	return "", fmt.Errorf("bucket %s: %w", name, err)
+}
+
+func (b *bucket) URL(key string) string { return "s3://" + b.name + "/" + b.prefix + key }
+
+func (b *bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: aws.String(b.prefix + prefix)}
+		if after != "" {
+			in.StartAfter = aws.String(b.prefix + after)
+		}
+		pages := s3.NewListObjectsV2Paginator(b.client, in)
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(Info{}, fmt.Errorf("listing %s: %w", b.URL(prefix), missing(err)))
+				return
+			}
+			for _, o := range page.Contents {
+				info := b.info(o)
+				if strings.HasSuffix(info.Key, "/") || info.Key == "" {
+					continue // what consoles make for an empty folder
+				}
+				if !yield(info, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (b *bucket) info(o types.Object) Info {
+	return Info{
+		Key:      strings.TrimPrefix(aws.ToString(o.Key), b.prefix),
+		Size:     aws.ToInt64(o.Size),
+		ETag:     strings.Trim(aws.ToString(o.ETag), `"`),
+		Modified: aws.ToTime(o.LastModified).UTC(),
+	}
+}
+
+func (b *bucket) Open(ctx context.Context, key string) (io.ReadCloser, Object, error) {
+	r := &body{ctx: ctx, bucket: b, key: key}
+	out, err := r.request()
+	if err != nil {
+		return nil, Object{}, err
+	}
+	meta := make(map[string]string, len(out.Metadata))
+	for name, value := range out.Metadata {
+		meta[strings.ToLower(name)] = value
+	}
+	r.etag, r.size = out.ETag, aws.ToInt64(out.ContentLength)
+	return r, Object{
+		Info: Info{
+			Key:      key,
+			Size:     r.size,
+			ETag:     strings.Trim(aws.ToString(out.ETag), `"`),
+			Modified: aws.ToTime(out.LastModified).UTC(),
+		},
+		Meta: meta,
+	}, nil
+}
+
+func (b *bucket) Create(ctx context.Context, key string, content []byte) error {
+	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket:      &b.name,
+		Key:         aws.String(b.prefix + key),
+		Body:        bytes.NewReader(content),
+		IfNoneMatch: aws.String("*"),
+	})
+	if status(err) == http.StatusPreconditionFailed {
+		return fmt.Errorf("%s: %w", b.URL(key), ErrExist)
+	}
+	return b.wrap(key, err)
+}
+
+// wrap names the object and turns S3's ways of saying "no such thing" into ErrNotExist.
+func (b *bucket) wrap(key string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", b.URL(key), missing(err))
+}
+
+func missing(err error) error {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		switch api.ErrorCode() {
+		case "NoSuchKey", "NotFound", "NoSuchBucket":
+			return fmt.Errorf("%w: %w", ErrNotExist, err)
+		}
+	}
+	return err
+}
+
+func status(err error) int {
+	var response *awshttp.ResponseError
+	if errors.As(err, &response) {
+		return response.HTTPStatusCode()
+	}
+	return 0
+}

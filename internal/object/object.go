@@ -1,0 +1,128 @@
+// Package object reads and writes objects in a folder or an S3 bucket.
+//
+// It knows nothing of what objects hold. A [Store] lists keys in byte order from any place on, opens an object with its
+// user metadata, and creates objects once. Keys are slash-separated and relative to the source: to the folder, or to
+// the prefix after the bucket's name. Every implementation passes the same conformance test.
+//
+// The folder never leaves its own tree on account of a key: keys come from outside. The bucket's requests are retried
+// with backoff by the AWS SDK, and a body that breaks off or stalls is taken up again where it broke off. Region,
+// credentials and endpoint come from AWS's own chain; with an endpoint of one's own (AWS_ENDPOINT_URL) buckets are
+// addressed by path.
+package object
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+)
+
+// Errors that callers decide on.
+var (
+	ErrNotExist = fs.ErrNotExist // there is no such object, folder or bucket
+	ErrExist    = fs.ErrExist    // there is one already
+	ErrChanged  = errors.New("object changed while it was read")
+	ErrReadOnly = errors.New("source is a single object")
+)
+
+// Info is what a listing says of an object.
+type Info struct {
+	Key      string    // relative to the source
+	Size     int64     // bytes as stored
+	ETag     string    // differs when the content does; without quotes
+	Modified time.Time // UTC
+}
+
+// Object is what opening an object says of it.
+type Object struct {
+	Info
+	Meta map[string]string // user metadata, names in lower case and without "x-amz-meta-"; nil in a folder
+}
+
+// A Store holds objects. Its methods may be called by several goroutines. What can be retried has been: an error is
+// final, and names the object.
+type Store interface {
+	// List yields the objects whose key begins with prefix and is greater than after, in byte order of keys. Reading
+	// begins at after, whatever lies before it. It ends at the first error, which it yields with a zero Info. A prefix
+	// under which nothing lies yields nothing.
+	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
+
+	// Open returns an object's content, which the caller closes; ctx holds until then. ErrNotExist if there is no such
+	// object. A read fails with ErrChanged if the object was replaced before it was read to the end.
+	Open(ctx context.Context, key string) (io.ReadCloser, Object, error)
+
+	// Create writes an object that doesn't exist yet, whole or not at all; it is durable on return. ErrExist if the key
+	// is taken: by another writer, or by an earlier attempt of this one whose answer was lost.
+	Create(ctx context.Context, key string, body []byte) error
+
+	// URL names an object to people and in the lake: "s3://bucket/key" or "file:///abs/path". No error, no request.
+	URL(key string) string
+}
+
+// Open returns the store of a source: a folder, a file, "s3://bucket", "s3://bucket/prefix" or an object's URL. A file
+// or object is a store with one key, its base name, in which nothing can be created. ErrNotExist if a folder, file or
+// bucket isn't there.
+func Open(ctx context.Context, source string) (Store, error) {
+	scheme, rest, ok := strings.Cut(source, "://")
+	switch {
+	case !ok:
+		return openFolder(source)
+	case scheme == "s3":
+		return openBucket(ctx, rest)
+	case scheme == "file":
+		u, err := url.Parse(source)
+		if err != nil || u.Host != "" && u.Host != "localhost" {
+			return nil, fmt.Errorf("source %q is not the URL of a local file", source)
+		}
+		return openFolder(u.Path)
+	default:
+		return nil, fmt.Errorf("source %q: unknown scheme %q", source, scheme)
+	}
+}
+
+// single is a store of one object of another store.
+type single struct {
+	Store
+	key string // in the inner store
+}
+
+func (s single) name() string { return path.Base(s.key) }
+
+func (s single) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		if !strings.HasPrefix(s.name(), prefix) || s.name() <= after {
+			return
+		}
+		for info, err := range s.Store.List(ctx, s.key, "") {
+			if err == nil && info.Key != s.key {
+				return // the object is gone, and another's key begins with its name
+			}
+			if err == nil {
+				info.Key = s.name()
+			}
+			yield(info, err)
+			return
+		}
+	}
+}
+
+func (s single) Open(ctx context.Context, key string) (io.ReadCloser, Object, error) {
+	if key != s.name() {
+		return nil, Object{}, fmt.Errorf("%s: %w", key, ErrNotExist)
+	}
+	body, object, err := s.Store.Open(ctx, s.key)
+	object.Key = key
+	return body, object, err
+}
+
+func (s single) Create(context.Context, string, []byte) error { return ErrReadOnly }
+
+func (s single) URL(key string) string {
+	return s.Store.URL(strings.TrimSuffix(s.key, s.name()) + key)
+}
