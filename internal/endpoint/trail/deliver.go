@@ -1,0 +1,312 @@
+package trail
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/state"
+)
+
+// stopWait is how long the event of a StopLogging call is looked for. It isn't there when the process was killed
+// between the call and its recording.
+const stopWait = time.Minute
+
+// maxLogEvent is how long an event can be to go to a log group
+// (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-limits.html).
+const maxLogEvent = 256 << 10
+
+// round delivers for every trail what is recorded now. One that fails doesn't keep the others.
+func (s *Service) round(ctx context.Context, digestsNow bool) error {
+	s.delivering.Lock()
+	defer s.delivering.Unlock()
+	var errs []error
+	for _, t := range s.list() {
+		if err := s.deliver(ctx, t.ID, digestsNow); err != nil {
+			errs = append(errs, fmt.Errorf("trail %s: %w", t.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// deliver delivers for one trail. The caller holds delivering.
+func (s *Service) deliver(ctx context.Context, id string, digestsNow bool) error {
+	files := func(t *trail) *cursor { return &t.Files }
+	logs := func(t *trail) *cursor { return &t.Logs }
+	return errors.Join(
+		s.drain(ctx, id, files, s.deliverFiles),
+		s.drain(ctx, id, logs, s.deliverLogs),
+		s.deliverDigests(ctx, id, digestsNow))
+}
+
+// drain delivers the spans of one of the trail's cursors, until it has reached the end that the record had at first.
+func (s *Service) drain(ctx context.Context, id string, of func(*trail) *cursor, deliver func(context.Context, *trail, span) error) error {
+	end := s.opts.Recorder.End()
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		t, sp, err := s.begin(id, end, of)
+		if err != nil || t == nil {
+			return err
+		}
+		if err := deliver(ctx, t, sp); err != nil {
+			return err
+		}
+	}
+}
+
+// begin returns the span that is next, having stored what decides its delivery. The trail is nil when there is none.
+func (s *Service) begin(id string, end Position, of func(*trail) *cursor) (*trail, span, error) {
+	t := s.byID(id)
+	if t == nil {
+		return nil, span{}, nil
+	}
+	c := of(t)
+	open := t.Logging && c.Planned < end && (c == &t.Files || t.LogGroupARN != "")
+	if len(c.Spans) == 0 && !open {
+		return nil, span{}, nil
+	}
+	if len(c.Spans) > 0 && !c.Spans[0].At.IsZero() {
+		return t, c.Spans[0], nil
+	}
+	next := t.span(c.Planned, end)
+	if len(c.Spans) > 0 {
+		next = c.Spans[0]
+	}
+	last, err := s.spanEnd(t, &next)
+	if err != nil || last < 0 {
+		return nil, span{}, err
+	}
+	var begun span
+	changed, err := s.change(id, func(t *trail, _ *state.Tx) error {
+		c := of(t)
+		if len(c.Spans) == 0 { // else the settings have changed meanwhile, which ended the span later than planned here
+			c.Spans = []span{t.span(c.Planned, last)}
+			c.Planned = last
+		}
+		spans := slices.Clone(c.Spans)
+		if spans[0].To < 0 || spans[0].To > last {
+			rest := spans[0]
+			rest.From = last
+			spans[0].To = last
+			if rest.To > last {
+				spans = slices.Insert(spans, 1, rest)
+			}
+		}
+		spans[0].At, spans[0].Bucket, spans[0].Prefix = s.now(), t.Bucket, t.Prefix
+		c.Spans, begun = spans, spans[0]
+		return nil
+	})
+	if err != nil || !changed {
+		return nil, span{}, err
+	}
+	return s.byID(id), begun, nil
+}
+
+// spanEnd returns how far a span is delivered at once; -1 when that can't be said yet.
+func (s *Service) spanEnd(t *trail, sp *span) (Position, error) {
+	if sp.To >= 0 {
+		return s.opts.Recorder.Cut(sp.From, sp.To, s.opts.SpanBytes)
+	}
+	for e, err := range s.opts.Recorder.Entries(sp.From, s.opts.Recorder.End()) {
+		if err != nil {
+			return 0, err
+		}
+		var event cloudtrail.Event
+		if err := event.Decode(e.JSON); err != nil {
+			return 0, fmt.Errorf("event at %#x: %w", int64(e.Position), err)
+		}
+		if event.RequestID == sp.Only {
+			return e.Next, nil
+		}
+	}
+	if s.now().Sub(t.Stopped) > stopWait {
+		return s.opts.Recorder.End(), nil
+	}
+	return -1, nil
+}
+
+// choose calls fn with the span's events that the trail delivers, decoded and as they stand in the record. An event that
+// can't be read back ends it with an error: the span is then tried again, and not passed over in silence.
+func (s *Service) choose(t *trail, sp span, fn func(e *cloudtrail.Event, text string) error) error {
+	for entry, err := range s.opts.Recorder.Entries(sp.From, sp.To) {
+		if err != nil {
+			return err
+		}
+		var e cloudtrail.Event
+		if err := e.Decode(entry.JSON); err != nil {
+			return fmt.Errorf("event at %#x: %w", int64(entry.Position), err)
+		}
+		if !sp.chooses(t.HomeRegion, &e) {
+			continue
+		}
+		if err := fn(&e, entry.JSON); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (sp *span) chooses(home string, e *cloudtrail.Event) bool {
+	switch {
+	case sp.Only != "":
+		return e.RequestID == sp.Only
+	case !sp.MultiRegion && e.AWSRegion != home:
+		return false
+	case !sp.GlobalEvents && isGlobal(e):
+		return false
+	}
+	return sp.Selectors.Choose(e)
+}
+
+// isGlobal tells whether an event is of a global service. Since November 2021 those are recorded in us-east-1
+// (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-concepts.html#cloudtrail-concepts-global-service-events).
+func isGlobal(e *cloudtrail.Event) bool {
+	switch e.EventSource {
+	case "iam.amazonaws.com", "sts.amazonaws.com", "cloudfront.amazonaws.com":
+		return e.AWSRegion == "us-east-1"
+	}
+	return false
+}
+
+// deliverFiles writes a span's log files to the bucket, one a Region, and notes them for the digests.
+func (s *Service) deliverFiles(ctx context.Context, t *trail, sp span) error {
+	files, err := s.logFiles(t, sp)
+	if err != nil {
+		return err
+	}
+	done := map[string]fileEntry{}
+	var failed error
+	for _, f := range files {
+		if slices.Contains(sp.Done, f.region) {
+			continue
+		}
+		entry, err := s.deliverFile(ctx, t, sp, f)
+		if err != nil {
+			failed = err
+			break
+		}
+		done[f.region] = entry
+	}
+	_, err = s.change(t.ID, func(t *trail, tx *state.Tx) error {
+		for region, entry := range done {
+			if err := t.note(tx, region, sp, entry); err != nil {
+				return err
+			}
+		}
+		if len(files) > 0 {
+			t.Status.Attempt, t.Status.DeliveryError = s.now(), errorCode(failed)
+		}
+		if len(done) > 0 {
+			t.Status.Delivery = s.now()
+		}
+		if failed == nil {
+			t.Files.Spans = t.Files.Spans[1:]
+			return nil
+		}
+		spans := slices.Clone(t.Files.Spans)
+		for region := range done {
+			spans[0].Done = append(slices.Clip(spans[0].Done), region)
+		}
+		spans[0].Bucket, spans[0].Prefix = t.Bucket, t.Prefix // the user may have mended it
+		t.Files.Spans = spans
+		return nil
+	})
+	return errors.Join(failed, err)
+}
+
+func (s *Service) deliverFile(ctx context.Context, t *trail, sp span, f *logFile) (fileEntry, error) {
+	key := cloudtrail.Key{
+		Prefix: sp.Prefix, Account: s.opts.Account, Kind: cloudtrail.KindLog, Region: f.region,
+		Time: sp.At, Unique: f.unique,
+	}.String()
+	err := s.opts.Buckets.DeliverObject(ctx, &Object{
+		Bucket: sp.Bucket, Key: key, Body: f.body.Bytes(),
+		ContentType: "application/json", ContentEncoding: "gzip",
+		KMSKeyID: t.KMSKey, SourceARN: t.ARN, SourceAccount: s.opts.Account,
+	})
+	if err != nil {
+		return fileEntry{}, fmt.Errorf("delivering %s to bucket %s: %w", key, sp.Bucket, err)
+	}
+	return fileEntry{Bucket: sp.Bucket, Key: key, Hash: f.hash, Newest: f.newest, Oldest: f.oldest}, nil
+}
+
+// note stores a delivered log file for the Region's next digest.
+func (t *trail) note(tx *state.Tx, region string, sp span, f fileEntry) error {
+	if !t.LogFileValidation {
+		return nil
+	}
+	t.chainOf(region)
+	return tx.Put(filesBucket, fmt.Sprintf("%s%016x", filesPrefix(t.ID, region), int64(sp.From)), f)
+}
+
+func filesPrefix(id, region string) string { return id + "/" + region + "/" }
+
+// deliverLogs appends a span's events to the log group.
+func (s *Service) deliverLogs(ctx context.Context, t *trail, sp span) error {
+	type message struct {
+		at   time.Time
+		text string
+	}
+	var messages []message
+	err := s.choose(t, sp, func(e *cloudtrail.Event, text string) error {
+		if len(text) <= maxLogEvent {
+			messages = append(messages, message{e.EventTime, text})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(messages, func(a, b message) int { return a.at.Compare(b.at) })
+	events := func(yield func(time.Time, string) bool) {
+		for _, m := range messages {
+			if !yield(m.at, m.text) {
+				return
+			}
+		}
+	}
+	if len(messages) > 0 {
+		err = s.checkLogRole(ctx, t.LogRoleARN, t.LogGroupARN)
+	}
+	if err == nil {
+		_, err = s.change(t.ID, func(t *trail, tx *state.Tx) error {
+			t.Logs.Spans = t.Logs.Spans[1:]
+			if len(messages) == 0 || t.LogGroupARN == "" {
+				return nil
+			}
+			t.Status.Logs, t.Status.LogsError = s.now(), ""
+			region, group := t.logGroup()
+			return s.opts.LogGroups.AppendTx(tx, region, group, s.logStream(t), s.now(), events)
+		})
+	}
+	if err == nil {
+		return nil
+	}
+	_, noted := s.change(t.ID, func(t *trail, _ *state.Tx) error {
+		t.Status.LogsError = errorCode(err)
+		return nil
+	})
+	return errors.Join(fmt.Errorf("delivering to log group %s: %w", t.LogGroupARN, err), noted)
+}
+
+// logStream is the stream that the trail's events go to, of all Regions.
+func (s *Service) logStream(t *trail) string { return s.opts.Account + "_CloudTrail_" + t.HomeRegion }
+
+// errorCode is how the status tells an error: the AWS code.
+func errorCode(err error) string {
+	if err == nil {
+		return ""
+	}
+	var e *awsapi.Error
+	if errors.As(err, &e) {
+		return cmp.Or(e.Code, "InternalError")
+	}
+	return "InternalError"
+}
