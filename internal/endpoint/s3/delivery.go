@@ -1,0 +1,117 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/policy"
+	"github.com/aitrail/aitrail/internal/endpoint/s3/disk"
+)
+
+// cloudTrail is the principal log files are delivered as, and its canned ACL.
+const (
+	cloudTrail  = "cloudtrail.amazonaws.com"
+	deliveryACL = "bucket-owner-full-control"
+)
+
+// Delivery is a file that CloudTrail puts into a bucket.
+type Delivery struct {
+	Bucket, Key     string
+	Trail           string // the trail's ARN, which is aws:SourceArn
+	Body            []byte
+	ContentType     string            // "application/json"
+	ContentEncoding string            // "gzip"
+	Meta            map[string]string // user metadata, names without "x-amz-meta-"
+}
+
+// Deliver stores a file as CloudTrail does: as the principal cloudtrail.amazonaws.com, if the bucket's policy lets it.
+// The file is durable when it returns nil. Delivering the same again changes nothing, not even in a versioned bucket.
+//
+// What is refused is an *awsapi.Error with the code NoSuchBucket or InsufficientS3BucketPolicy.
+func (s *Service) Deliver(_ context.Context, d Delivery) error {
+	if err := s.deliverable(d.Bucket, d.Key, d.Trail); err != nil {
+		return err
+	}
+	meta := map[string]string{"Content-Type": d.ContentType}
+	if d.ContentEncoding != "" {
+		meta["Content-Encoding"] = d.ContentEncoding
+	}
+	for k, v := range d.Meta {
+		meta[http.CanonicalHeaderKey("X-Amz-Meta-"+k)] = v
+	}
+	meta[keep+checksumHeader+"Crc64nvme"] = digestOf("Crc64nvme", d.Body)
+	sum := md5.Sum(d.Body)
+	there, err := s.store.Head(d.Bucket, d.Key, "")
+	if err == nil && there.ETag == hex.EncodeToString(sum[:]) && maps.Equal(there.Meta, meta) {
+		return nil
+	}
+	_, err = s.store.Put(d.Bucket, disk.Object{Key: d.Key, Meta: meta}, bytes.NewReader(d.Body), disk.Condition{})
+	if errors.Is(err, disk.ErrNoBucket) {
+		return noSuchBucket()
+	}
+	return err
+}
+
+// CheckDelivery tells whether the trail could deliver to the bucket, as CreateTrail and UpdateTrail ask: CloudTrail may
+// read the bucket's ACL, and may put objects below PREFIX/AWSLogs/ACCOUNT. prefix may be "". Errors are Deliver's.
+func (s *Service) CheckDelivery(bucket, prefix, account, trail string) error {
+	if _, err := s.store.Bucket(bucket); errors.Is(err, disk.ErrNoBucket) {
+		return noSuchBucket()
+	} else if err != nil {
+		return err
+	}
+	if !s.trailMay(bucket, "s3:GetBucketAcl", bucketARN(bucket), trail, nil) {
+		return insufficientPolicy()
+	}
+	key := "AWSLogs/" + account + "/CloudTrail/us-east-1/2026/01/01/probe"
+	if prefix != "" {
+		key = strings.TrimSuffix(prefix, "/") + "/" + key
+	}
+	return s.deliverable(bucket, key, trail)
+}
+
+func (s *Service) deliverable(bucket, key, trail string) error {
+	if _, err := s.store.Bucket(bucket); errors.Is(err, disk.ErrNoBucket) {
+		return noSuchBucket()
+	} else if err != nil {
+		return err
+	}
+	acl := policy.Context{"s3:x-amz-acl": {deliveryACL}}
+	if !s.trailMay(bucket, "s3:PutObject", objectARN(bucket, key), trail, acl) {
+		return insufficientPolicy()
+	}
+	return nil
+}
+
+// trailMay tells whether the bucket's policy lets CloudTrail do that for the trail.
+func (s *Service) trailMay(bucket, action, resource, trail string, more policy.Context) bool {
+	doc := s.config.policy(bucket)
+	if doc == nil {
+		return false
+	}
+	ctx := policy.Context{
+		"aws:SecureTransport": {"true"}, "aws:SourceArn": {trail}, "aws:PrincipalIsAWSService": {"true"},
+		"aws:PrincipalServiceName": {cloudTrail},
+	}
+	if parts := strings.SplitN(trail, ":", 6); len(parts) == 6 {
+		ctx["aws:SourceAccount"] = []string{parts[4]}
+	}
+	maps.Copy(ctx, more)
+	r := policy.Request{Principal: policy.Principal{Service: cloudTrail}, Action: action, Resource: resource, Context: ctx}
+	return policy.Evaluate([]*policy.Document{doc}, r) == policy.Allow
+}
+
+func noSuchBucket() error {
+	return &awsapi.Error{Code: "NoSuchBucket", Message: "The specified bucket does not exist", Status: http.StatusNotFound}
+}
+
+func insufficientPolicy() error {
+	return &awsapi.Error{Code: "InsufficientS3BucketPolicy", Message: "Incorrect S3 bucket policy is detected for bucket"}
+}
