@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -241,9 +242,12 @@ func choose(have map[int]part, want []Part) (ids []blob, etag string, err error)
 	if len(want) == 0 {
 		return nil, "", ErrPart
 	}
+	if !slices.IsSortedFunc(want, func(a, b Part) int { return a.Number - b.Number }) {
+		return nil, "", ErrPartOrder
+	}
 	h := md5.New()
 	for i, w := range want {
-		if i > 0 && w.Number <= want[i-1].Number {
+		if i > 0 && w.Number == want[i-1].Number {
 			return nil, "", ErrPartOrder
 		}
 		p, ok := have[w.Number]
