@@ -1,0 +1,50 @@
+package provision
+
+import (
+	"slices"
+
+	"github.com/aitrail/aitrail/internal/catalog"
+)
+
+// maxSelectorValues is how many values all the conditions of a trail's advanced event selectors may have.
+const maxSelectorValues = 500
+
+// Selector is an advanced event selector, in CloudTrail's own shape
+// (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_AdvancedEventSelector.html).
+type Selector struct {
+	Name           string
+	FieldSelectors []FieldSelector
+}
+
+// FieldSelector is one condition of a Selector; all must hold.
+type FieldSelector struct {
+	Field         string
+	Equals        []string `json:",omitempty"`
+	NotStartsWith []string `json:",omitempty"`
+}
+
+// objectType is the data type of the calls on S3 objects, the trail's own deliveries among them.
+const objectType = "AWS::S3::Object"
+
+func allDataTypes() []string { return catalog.DataTypes() }
+
+// Selectors are the trail's: all management events, reads and writes, and the data events of each of DataTypes. CloudTrail
+// takes one type in a selector only. Were S3 objects among the types, the trail's own bucket is left out, so that it does
+// not record its deliveries.
+func (s Setup) Selectors() []Selector {
+	s = s.Defaults()
+	list := []Selector{{Name: "management", FieldSelectors: []FieldSelector{{Field: "eventCategory", Equals: []string{"Management"}}}}}
+	types := slices.Clone(s.DataTypes)
+	slices.Sort(types)
+	for _, t := range slices.Compact(types) {
+		fields := []FieldSelector{
+			{Field: "eventCategory", Equals: []string{"Data"}},
+			{Field: "resources.type", Equals: []string{t}},
+		}
+		if t == objectType {
+			fields = append(fields, FieldSelector{Field: "resources.ARN", NotStartsWith: []string{s.BucketARN() + "/"}})
+		}
+		list = append(list, Selector{Name: t, FieldSelectors: fields})
+	}
+	return list
+}
