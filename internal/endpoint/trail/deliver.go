@@ -1,7 +1,6 @@
 package trail
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -229,7 +228,7 @@ func (s *Service) deliverFile(ctx context.Context, t *trail, sp span, f *logFile
 	err := s.opts.Buckets.DeliverObject(ctx, &Object{
 		Bucket: sp.Bucket, Key: key, Body: f.body.Bytes(),
 		ContentType: "application/json", ContentEncoding: "gzip",
-		KMSKeyID: t.KMSKey, SourceARN: t.ARN, SourceAccount: s.opts.Account,
+		Trail: t.ARN, KMSKey: t.KMSKey,
 	})
 	if err != nil {
 		return fileEntry{}, fmt.Errorf("delivering %s to bucket %s: %w", key, sp.Bucket, err)
@@ -305,8 +304,11 @@ func errorCode(err error) string {
 		return ""
 	}
 	var e *awsapi.Error
-	if errors.As(err, &e) {
-		return cmp.Or(e.Code, "InternalError")
+	switch {
+	case !errors.As(err, &e) || e.Code == "":
+		return "InternalError"
+	case e.Code == "InsufficientS3BucketPolicy":
+		return "AccessDenied" // what S3 would say to CloudTrail
 	}
-	return "InternalError"
+	return e.Code
 }

@@ -79,7 +79,7 @@ func (s *Service) deliverDigest(ctx context.Context, id, region string, now bool
 	failed := s.opts.Buckets.DeliverObject(ctx, &Object{
 		Bucket: sealed.Link.Bucket, Key: sealed.Link.Key, Body: sealed.Body, Metadata: sealed.Metadata,
 		ContentType: "application/json", ContentEncoding: "gzip",
-		KMSKeyID: t.KMSKey, SourceARN: t.ARN, SourceAccount: s.opts.Account,
+		Trail: t.ARN, KMSKey: t.KMSKey,
 	})
 	_, err = s.change(id, func(t *trail, tx *state.Tx) error {
 		t.Status.DigestError = errorCode(failed)

@@ -37,8 +37,6 @@ type trail struct {
 	KMSKey            string
 	Selectors         Selectors
 	Insights          []insightSelector `json:",omitempty"`
-	MaxEventSize      string            `json:",omitempty"`
-	Aggregations      []aggregation     `json:",omitempty"`
 	Tags              map[string]string `json:",omitempty"`
 
 	Logging bool

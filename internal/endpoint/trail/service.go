@@ -13,29 +13,27 @@ import (
 // servicePrincipal is who delivers.
 const servicePrincipal = "cloudtrail.amazonaws.com"
 
-// Object is what the deliverer puts into a bucket. It is written by the service principal cloudtrail.amazonaws.com with
-// the ACL bucket-owner-full-control; the bucket's policy has to allow that.
+// Object is what the deliverer puts into a bucket.
 type Object struct {
 	Bucket, Key     string
 	Body            []byte
 	ContentType     string
 	ContentEncoding string
-	Metadata        map[string]string // user metadata, without "x-amz-meta-"
-	KMSKeyID        string            // the ARN of the key it is encrypted with; "" means the bucket's default
-	SourceARN       string            // the trail: the policy's aws:SourceArn
-	SourceAccount   string            // the trail's account: the policy's aws:SourceAccount
+	Metadata        map[string]string // user metadata, names without "x-amz-meta-"
+	Trail           string            // the trail's ARN: the policy's aws:SourceArn
+	KMSKey          string            // the ARN of the key it is encrypted with; "" means the bucket's default
 }
 
-// Buckets is what the deliverer needs of S3. Its errors are *awsapi.Error with S3's codes: NoSuchBucket, AccessDenied.
-// Its methods may be called concurrently.
+// Buckets is what the deliverer needs of S3. What is refused is an *awsapi.Error with the code NoSuchBucket, or with
+// AccessDenied or InsufficientS3BucketPolicy. Its methods may be called concurrently.
 type Buckets interface {
-	// DeliverObject puts an object, in place of one with its key. It is durable when nil is returned. After an error it
-	// may or may not be there; the caller tries again.
+	// DeliverObject puts an object, in place of one with its key, as the service principal cloudtrail.amazonaws.com with
+	// the ACL bucket-owner-full-control; the bucket's policy has to allow that. It is durable when nil is returned.
+	// After an error it may or may not be there; the caller tries again.
 	DeliverObject(ctx context.Context, o *Object) error
-	// CheckDelivery tells whether objects could be delivered under a key prefix ("p/AWSLogs/111122223333/"): that the
-	// bucket is there, and that its policy lets the service principal do s3:GetBucketAcl on it and s3:PutObject, with
-	// the ACL bucket-owner-full-control, on objects below the prefix.
-	CheckDelivery(ctx context.Context, bucket, prefix, sourceARN, sourceAccount string) error
+	// CheckDelivery tells whether objects could be delivered below prefix/AWSLogs/account ("" for no prefix): that the
+	// bucket is there, and that its policy lets the service principal do s3:GetBucketAcl and s3:PutObject.
+	CheckDelivery(bucket, prefix, account, trail string) error
 }
 
 // LogGroups is what the deliverer needs of CloudWatch Logs. Its methods may be called concurrently.

@@ -123,21 +123,11 @@ func insightsOutput(arn string, list []insightSelector) any {
 	}{arn, list}
 }
 
-type aggregation struct {
-	Templates     []string
-	EventCategory string
-}
-
-type eventConfiguration struct {
-	TrailARN                  string
-	MaxEventSize              string        `json:",omitempty"`
-	AggregationConfigurations []aggregation `json:",omitempty"`
-}
+type eventConfiguration struct{ TrailARN string }
 
 func (s *Service) putEventConfiguration(c *awsapi.Call, in *struct {
-	TrailName, EventDataStore, MaxEventSize string
-	ContextKeySelectors                     []any
-	AggregationConfigurations               []aggregation
+	TrailName, EventDataStore, MaxEventSize        string
+	ContextKeySelectors, AggregationConfigurations []any
 }) (any, error) {
 	if in.EventDataStore != "" || in.MaxEventSize != "" || len(in.ContextKeySelectors) > 0 {
 		return nil, fail("InvalidParameterCombinationException", "MaxEventSize and ContextKeySelectors are for event data stores.")

@@ -147,7 +147,7 @@ func (s *Service) apply(ctx context.Context, t *trail, in *trailInput) error {
 		return fail("InsufficientSnsTopicPolicyException", "SNS Topic does not exist or the topic policy is incorrect!")
 	}
 	if in.S3BucketName != nil || in.S3KeyPrefix != nil {
-		if err := s.checkBucket(ctx, t); err != nil {
+		if err := s.checkBucket(t); err != nil {
 			return err
 		}
 	}
@@ -165,7 +165,7 @@ func set[T any](field *T, v *T) {
 	}
 }
 
-func (s *Service) checkBucket(ctx context.Context, t *trail) error {
+func (s *Service) checkBucket(t *trail) error {
 	switch {
 	case t.Bucket == "":
 		return fail("InvalidS3BucketNameException", "Bucket name can not be blank!")
@@ -174,11 +174,7 @@ func (s *Service) checkBucket(ctx context.Context, t *trail) error {
 	case len(t.Prefix) > 200 || strings.HasPrefix(t.Prefix, "/") || strings.ContainsAny(t.Prefix, "\x00\n\\"):
 		return fail("InvalidS3PrefixException", "The S3 key prefix %q is not valid.", t.Prefix)
 	}
-	prefix := "AWSLogs/" + s.opts.Account + "/"
-	if t.Prefix != "" {
-		prefix = t.Prefix + "/" + prefix
-	}
-	err := s.opts.Buckets.CheckDelivery(ctx, t.Bucket, prefix, t.ARN, s.opts.Account)
+	err := s.opts.Buckets.CheckDelivery(t.Bucket, t.Prefix, s.opts.Account, t.ARN)
 	switch {
 	case err == nil:
 		return nil
