@@ -1,0 +1,215 @@
+package query
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/duckdb/duckdb-go/v2"
+
+	"github.com/aitrail/aitrail/internal/lake"
+)
+
+// Tables gives the state of a lake's tables; *lake.Lake is one. Files is called once a table, when a DB is opened.
+type Tables interface {
+	Files(ctx context.Context, table string) (lake.Snapshot, error)
+}
+
+// Options for Open. The zero value is fit for interactive use.
+type Options struct {
+	MemoryMB int           // memory that queries may use together; 1024 when 0
+	SpillMB  int           // temporary files that queries may write together; 8 × MemoryMB when 0, none when negative
+	Timeout  time.Duration // for each query; 5 minutes when 0, no limit when negative
+	Threads  int           // used by queries together; one a processor when 0
+}
+
+// sessions is how many queries run at once; others wait for their turn.
+const sessions = 16
+
+// DB is a lake's state at the time of Open, ready for queries. It is safe for concurrent use.
+type DB struct {
+	connector *duckdb.Connector
+	events    lake.Snapshot
+	logFiles  lake.Snapshot
+	timeout   time.Duration
+	spill     string          // folder of temporary files, removed by Close; "" for none
+	slots     chan struct{}   // holds one element a running session
+	relations map[string]bool // what a query may name after FROM: the views and DuckDB's own
+}
+
+// Open pins the current snapshot of the lake's tables and opens them for queries. No data file is read before a query
+// needs it. The caller must close the DB, after all its Rows.
+func Open(ctx context.Context, tables Tables, opts Options) (*DB, error) {
+	db := &DB{timeout: opts.Timeout, slots: make(chan struct{}, sessions), relations: map[string]bool{}}
+	if db.timeout == 0 {
+		db.timeout = 5 * time.Minute
+	}
+	var err error
+	if db.events, err = tables.Files(ctx, lake.Events); err != nil {
+		return nil, fmt.Errorf("reading the lake's state: %w", err)
+	}
+	if db.logFiles, err = tables.Files(ctx, lake.LogFiles); err != nil {
+		return nil, fmt.Errorf("reading the lake's state: %w", err)
+	}
+	settings, err := db.settings(opts)
+	if err != nil {
+		return nil, err
+	}
+	// An internal error of DuckDB is the query's error; it must not end all queries of this process.
+	db.connector, err = duckdb.NewConnector("?disable_database_invalidation=true", nil)
+	if err != nil {
+		return nil, fmt.Errorf("starting DuckDB: %w", err)
+	}
+	if err := db.setUp(ctx, settings); err != nil {
+		return nil, errors.Join(fmt.Errorf("setting DuckDB up: %w", err), db.Close())
+	}
+	return db, nil
+}
+
+// settings returns the statements that bound DuckDB and lock it down. The last one forbids to change them.
+func (db *DB) settings(opts Options) ([]string, error) {
+	if opts.MemoryMB <= 0 {
+		opts.MemoryMB = 1024
+	}
+	if opts.SpillMB == 0 {
+		opts.SpillMB = 8 * opts.MemoryMB
+	}
+	var paths []string
+	for _, file := range append(append([]lake.DataFile(nil), db.events.Files...), db.logFiles.Files...) {
+		if strings.Contains(file.Path, "://") {
+			return nil, fmt.Errorf("%w: %s", ErrRemote, file.Path)
+		}
+		paths = append(paths, quoteText(file.Path))
+	}
+	settings := []string{
+		"SET GLOBAL TimeZone = 'UTC'",
+		"SET GLOBAL errors_as_json = true",
+		fmt.Sprintf("SET GLOBAL memory_limit = '%dMiB'", opts.MemoryMB),
+		"SET GLOBAL parquet_metadata_cache = true",
+		"SET GLOBAL autoinstall_known_extensions = false",
+		"SET GLOBAL autoload_known_extensions = false",
+		"SET GLOBAL allow_community_extensions = false",
+		"SET GLOBAL allow_persistent_secrets = false",
+		"SET GLOBAL allowed_paths = [" + strings.Join(paths, ", ") + "]",
+	}
+	if opts.Threads > 0 {
+		settings = append(settings, fmt.Sprintf("SET GLOBAL threads = %d", opts.Threads))
+	}
+	return append(settings, db.spillSettings(opts)...), nil
+}
+
+func (db *DB) spillSettings(opts Options) []string {
+	if opts.SpillMB > 0 {
+		// What spills holds events, so nobody else may read it. Without a folder queries have to do with their memory.
+		folder := filepath.Join(os.TempDir(), "aitrail-query-"+rand.Text())
+		if os.Mkdir(folder, 0o700) == nil {
+			db.spill = folder
+			return []string{
+				"SET GLOBAL temp_directory = " + quoteText(folder),
+				fmt.Sprintf("SET GLOBAL max_temp_directory_size = '%dMiB'", opts.SpillMB),
+			}
+		}
+	}
+	return []string{"SET GLOBAL temp_directory = ''"}
+}
+
+func (db *DB) setUp(ctx context.Context, settings []string) error {
+	s, err := db.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	steps := append(settings, "SET GLOBAL enable_external_access = false")
+	steps = append(steps, db.viewStatements()...)
+	for _, step := range append(steps, "SET GLOBAL lock_configuration = true") {
+		if _, err := s.conn.ExecContext(s.ctx, step, nil); err != nil {
+			return s.failed(err, step, 0)
+		}
+	}
+	rows, err := s.query("SELECT lower(view_name) FROM duckdb_views()", nil)
+	if err != nil {
+		return s.failed(err, "", 0)
+	}
+	defer rows.Close()
+	for dst := make([]driver.Value, 1); rows.Next(dst) == nil; {
+		name, _ := dst[0].(string)
+		db.relations[name] = true
+	}
+	return nil
+}
+
+// Close ends the DB and removes its temporary files. All Rows must have been closed.
+func (db *DB) Close() error {
+	err := db.connector.Close()
+	if db.spill != "" {
+		err = errors.Join(err, os.RemoveAll(db.spill))
+	}
+	return err
+}
+
+// Query runs one reading statement: SELECT, WITH … SELECT, FROM, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES or SUMMARIZE.
+// args stand for its parameters ?, or $1, $2, …. The rows have been computed when Query returns, within the memory and
+// temporary files that Options grant, so neither the timeout nor ctx ends reading them.
+//
+// Errors are *Error, or ctx's.
+func (db *DB) Query(ctx context.Context, query string, args ...any) (*Rows, error) {
+	s, err := db.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.run(query, args)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return rows, nil
+}
+
+// run checks a query and runs it; the rows close the session.
+func (s *session) run(query string, args []any) (*Rows, error) {
+	st, err := s.check(query)
+	if err != nil {
+		return nil, err
+	}
+	text, shift := st.text(), st.shift()
+	var columns []Column
+	if st.prefix == "" && !st.shows {
+		// An error is met again, and told, when the statement runs.
+		if columns, err = s.describe(st.body, args); err == nil {
+			head, tail := plain(columns)
+			text, shift = head+st.body+tail, len(head)-st.start
+		}
+	}
+	rows, err := s.rows(text, args, columns)
+	if err != nil {
+		return nil, s.failed(err, query, shift)
+	}
+	return rows, nil
+}
+
+// describe returns the columns of a SELECT's result without running it.
+func (s *session) describe(body string, args []any) ([]Column, error) {
+	rows, err := s.query("DESCRIBE SELECT * FROM (\n"+body+"\n)", args)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var columns []Column
+	for dst := make([]driver.Value, len(rows.Columns())); ; {
+		switch err := rows.Next(dst); {
+		case errors.Is(err, errEnd):
+			return columns, nil
+		case err != nil:
+			return nil, err
+		}
+		name, _ := dst[0].(string)
+		typ, _ := dst[1].(string)
+		columns = append(columns, newColumn(name, typ))
+	}
+}

@@ -1,0 +1,19 @@
+// Package query answers SQL and ready-made questions over one state of a lake.
+//
+// [Open] pins the lake's current snapshot and shows it as three views:
+//
+//   - events: every event, all columns of the lake's table of that name;
+//   - calls: AI calls, one row a call, however many records CloudTrail wrote for it (see callsSQL);
+//   - log_files: the log files that were collected.
+//
+// Invariants:
+//   - Reading only: one SELECT (or EXPLAIN, DESCRIBE, SHOW, SUMMARIZE) a query. The statement's syntax tree is checked
+//     against lists of what is allowed; besides that DuckDB is told to open no file but the snapshot's, to load no
+//     extension, and not to change its configuration. SQL can reach no other file, no network and no environment.
+//   - Bounded: memory, temporary files, threads and time have limits; cancelling the context ends a query.
+//   - Never an empty success: what can't be run is an [*Error] that names the construct and where it stands.
+//   - Values never become SQL text: filters are bound parameters.
+//   - Time zone UTC.
+//
+// The package alone knows DuckDB; none of its types is exported. It writes nothing to the lake.
+package query

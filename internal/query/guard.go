@@ -1,0 +1,257 @@
+package query
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxStatement is the length in bytes up to which a statement is read.
+const MaxStatement = 64 << 10
+
+// statement is a statement that passed the guard: prefix and body, put together, are what runs.
+type statement struct {
+	query  string // as it was given
+	prefix string // "EXPLAIN ANALYZE " and the like, or ""
+	body   string // a SELECT: query[start:] without what follows its end
+	start  int
+	shows  bool // DESCRIBE, SHOW or SUMMARIZE: can't stand as a subquery
+}
+
+func (s *statement) text() string { return s.prefix + s.body }
+
+// shift is how far the body stands behind its place in the query.
+func (s *statement) shift() int { return len(s.prefix) - s.start }
+
+// refused lists the words that begin (or, after WITH, continue) statements that do other things than reading.
+var refused = strings.Fields(`ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE
+	DELETE DETACH DROP END EXECUTE EXPORT FORCE GRANT IMPORT INSERT INSTALL KILL LOAD LOCK MERGE PIVOT PRAGMA PREPARE
+	REINDEX RESET REVOKE ROLLBACK SET START TRUNCATE UNINSTALL UNPIVOT UPDATE USE VACUUM`)
+
+// tableFunctions lists the table functions that a query may use: those that make rows of their arguments, or tell
+// about the views. Others read or write files, change how DuckDB works, or run SQL given as text.
+var tableFunctions = strings.Fields(`unnest range generate_series generate_subscripts repeat repeat_row json_each json_tree
+	histogram histogram_values duckdb_columns duckdb_functions duckdb_keywords duckdb_schemas duckdb_tables duckdb_types
+	duckdb_views pg_timezone_names icu_calendar_names pragma_table_info pragma_version`)
+
+// scalarFunctions lists functions that a query may not use though they stand in expressions: they reach beyond the
+// lake, or parse and plan SQL given as text.
+var scalarFunctions = strings.Fields(`current_setting getenv getvariable json_execute_serialized_sql json_serialize_plan
+	nextval currval parse_duckdb_log_message write_log`)
+
+// check lets one reading statement through. What it lets through is what DuckDB's own parser made of exactly the text
+// that runs.
+func (s *session) check(query string) (*statement, error) {
+	st, err := split(query)
+	if err != nil {
+		return nil, err
+	}
+	var tree syntaxTree
+	text, err := s.one("SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", st.body)
+	if err != nil {
+		return nil, s.failed(err, query, 0)
+	}
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&tree); err != nil {
+		return nil, &Error{Kind: Syntax, Message: "the statement nests too deeply"}
+	}
+	if tree.Error {
+		return nil, st.unparsed(&tree)
+	}
+	if len(tree.Statements) != 1 {
+		return nil, &Error{Kind: NotAllowed, Message: "one statement at a time can be run"}
+	}
+	w := walker{names: map[string]bool{}}
+	w.walk(tree.Statements[0].Node, 0)
+	st.shows = w.shows
+	return st, s.db.judge(st, &w)
+}
+
+// split finds the SELECT in a query by its tokens.
+func split(query string) (*statement, error) {
+	switch {
+	case len(query) > MaxStatement:
+		return nil, &Error{Kind: NotAllowed, Message: fmt.Sprintf("the statement is longer than %d bytes", MaxStatement)}
+	case !utf8.ValidString(query) || strings.IndexByte(query, 0) >= 0:
+		return nil, &Error{Kind: Syntax, Message: "the statement is not UTF-8 text"}
+	}
+	st := &statement{query: query}
+	first := next(query, 0)
+	if first.word(query) == "EXPLAIN" {
+		st.prefix = "EXPLAIN "
+		first = next(query, first.end)
+		if first.word(query) == "ANALYZE" {
+			st.prefix += "ANALYZE "
+			first = next(query, first.end)
+		}
+	}
+	if first.kind == tokenEnd {
+		return nil, &Error{Kind: Syntax, Message: "there is no statement"}
+	}
+	if word := first.word(query); slices.Contains(refused, word) {
+		return nil, st.refuse(first)
+	}
+	st.start = first.start
+	end := len(query)
+	for t := first; t.kind != tokenEnd; t = next(query, t.end) {
+		if end == len(query) && t.kind == tokenSign && query[t.start] == ';' {
+			end = t.start
+		} else if end < len(query) && query[t.start] != ';' {
+			return nil, (&Error{Kind: NotAllowed, Construct: ";", Message: "one statement at a time can be run"}).at(query, end)
+		}
+	}
+	st.body = query[st.start:end]
+	return st, nil
+}
+
+func (st *statement) refuse(t token) error {
+	word := t.word(st.query)
+	e := &Error{Kind: NotAllowed, Construct: word, Message: word + " is not allowed: a query can only read, by SELECT"}
+	return e.at(st.query, t.start)
+}
+
+// syntaxTree is what json_serialize_sql returns.
+type syntaxTree struct {
+	Error      bool   `json:"error"`
+	Type       string `json:"error_type"`
+	Message    string `json:"error_message"`
+	Position   string `json:"position"`
+	Statements []struct {
+		Node any `json:"node"`
+	} `json:"statements"`
+}
+
+// unparsed is the error of a body that DuckDB can't parse, or that is no SELECT.
+func (st *statement) unparsed(tree *syntaxTree) error {
+	if tree.Type != "parser" {
+		depth := 0
+		for t := next(st.query, st.start); t.kind != tokenEnd; t = next(st.query, t.end) {
+			switch sign := st.query[t.start]; {
+			case t.kind == tokenSign && sign == '(':
+				depth++
+			case t.kind == tokenSign && sign == ')':
+				depth--
+			case depth == 0 && slices.Contains(refused, t.word(st.query)):
+				return st.refuse(t)
+			}
+		}
+		return (&Error{Kind: NotAllowed, Message: "only SELECT can be run"}).at(st.query, st.start)
+	}
+	e := &Error{Kind: Syntax, Message: clean(tree.Message)}
+	var at int
+	if _, err := fmt.Sscan(tree.Position, &at); err == nil {
+		e.at(st.query, at+st.start)
+	}
+	return e
+}
+
+// reference is a name in a syntax tree and the byte offset where it stands, -1 if DuckDB doesn't say.
+type reference struct {
+	schema, name string
+	at           int
+}
+
+// walker gathers what a syntax tree refers to.
+type walker struct {
+	tables, tableFunctions, functions []reference
+	names                             map[string]bool // of common table expressions, in lower case
+	shows                             bool
+}
+
+func (w *walker) walk(node any, depth int) {
+	switch n := node.(type) {
+	case []any:
+		for _, child := range n {
+			w.walk(child, depth+1)
+		}
+	case map[string]any:
+		w.object(n, depth)
+		for key, child := range n {
+			if key == "function" && n["type"] == "TABLE_FUNCTION" {
+				f, _ := child.(map[string]any)
+				w.tableFunctions = append(w.tableFunctions, refer(f, "function_name"))
+				w.walk(f["children"], depth+1)
+				continue
+			}
+			w.walk(child, depth+1)
+		}
+	}
+}
+
+func (w *walker) object(n map[string]any, depth int) {
+	switch {
+	case n["type"] == "BASE_TABLE":
+		w.tables = append(w.tables, refer(n, "table_name"))
+	case n["type"] == "SHOW_REF" && depth == 1:
+		w.shows = true
+	case n["class"] == "FUNCTION":
+		w.functions = append(w.functions, refer(n, "function_name"))
+	}
+	if name, ok := n["cte_name"].(string); ok {
+		w.names[strings.ToLower(name)] = true
+	}
+	if ctes, ok := n["cte_map"].(map[string]any); ok {
+		entries, _ := ctes["map"].([]any)
+		for _, entry := range entries {
+			if e, ok := entry.(map[string]any); ok {
+				name, _ := e["key"].(string)
+				w.names[strings.ToLower(name)] = true
+			}
+		}
+	}
+}
+
+func refer(n map[string]any, key string) reference {
+	r := reference{at: -1}
+	r.name, _ = n[key].(string)
+	if r.schema, _ = n["schema_name"].(string); r.schema == "" {
+		r.schema, _ = n["schema"].(string)
+	}
+	if p, ok := n["query_location"].(json.Number); ok {
+		if at, err := p.Int64(); err == nil {
+			r.at = int(at)
+		}
+	}
+	return r
+}
+
+// judge compares what a statement refers to with what it may.
+func (db *DB) judge(st *statement, w *walker) error {
+	for _, f := range w.tableFunctions {
+		if name := strings.ToLower(f.name); !slices.Contains(tableFunctions, name) {
+			return st.forbidden(f, "the table function "+f.name+" is not allowed: a query can only read the lake's views")
+		}
+	}
+	for _, f := range w.functions {
+		if slices.Contains(scalarFunctions, strings.ToLower(f.name)) {
+			return st.forbidden(f, "the function "+f.name+" is not allowed: a query can only read the lake's views")
+		}
+	}
+	for _, t := range w.tables {
+		name, schema := strings.ToLower(t.name), strings.ToLower(t.schema)
+		if w.names[name] || schema == "information_schema" || schema == "pg_catalog" || db.relations[name] {
+			continue
+		}
+		e := &Error{Kind: Unknown, Construct: t.name, Message: fmt.Sprintf("there is no table %q", t.name), Nearest: nearestOf(t.name, views)}
+		if e.Nearest == nil {
+			e.Message += "; there are " + strings.Join(views, ", ")
+		}
+		return e.at(st.query, placeOf(st, t))
+	}
+	return nil
+}
+
+func (st *statement) forbidden(r reference, message string) error {
+	e := &Error{Kind: NotAllowed, Construct: r.name, Message: message}
+	return e.at(st.query, placeOf(st, r))
+}
+
+func placeOf(st *statement, r reference) int {
+	if r.at < 0 {
+		return -1
+	}
+	return st.start + r.at
+}

@@ -1,0 +1,172 @@
+package query
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aitrail/aitrail/internal/lake"
+)
+
+// views lists the views a query may read.
+var views = []string{"calls", "events", "log_files"}
+
+// callColumns are the columns of calls in their order, and the expressions over e, an event that is a call, and d, what
+// the end of its stream told; tokens of streams stand there alone.
+var callColumns = []struct{ name, expr, doc string }{
+	{"time", `e."eventTime"`, "when the call ended"},
+	{"ai_service", `e.ai_service`, "the service's key in the catalog"},
+	{"operation", `e."eventName"`, "the operation: InvokeModel"},
+	{"operation_class", `e.operation_class`, "inference, retrieval, agent, training, configuration, access, other"},
+	{"model_id", `e.model_id`, "the model: the base model where it can be known"},
+	{"inference_region", `coalesce(d.inference_region, e.inference_region)`, "the Region where the model ran"},
+	{"actor", `e.actor`, "who really called"},
+	{"actor_kind", `e.actor_kind`, "root, user, role, federated, service, api_key, anonymous, account, unknown"},
+	{"client", `e.client`, "console, cli, sdk/LANGUAGE, …"},
+	{"outcome", `e.outcome`, "ok, denied, throttled, invalid, error"},
+	{"error_code", `e."errorCode"`, "AWS's error code"},
+	{"error_message", `e."errorMessage"`, "AWS's error message"},
+	{"input_tokens", `coalesce(e.input_tokens, d.input_tokens)`, "tokens in; null when no record tells"},
+	{"output_tokens", `coalesce(e.output_tokens, d.output_tokens)`, "tokens out; null when no record tells"},
+	{"guardrail_id", `e.guardrail_id`, "the guardrail applied"},
+	{"account", `e."recipientAccountId"`, "the account called"},
+	{"region", `e."awsRegion"`, "the Region called"},
+	{"source_ip", `e."sourceIPAddress"`, "the caller's address, or an AWS service's name"},
+	{"user_agent", `e."userAgent"`, "the caller's program"},
+	{"request_id", `e."requestID"`, "the request's id, as the caller got it"},
+	{"event_id", eventIDText("e."), "the event's id"},
+	{"event_source", `e."eventSource"`, "the service: bedrock.amazonaws.com"},
+	{"event_category", `e."eventCategory"`, "Management, Data, NetworkActivity"},
+	{"read_only", `e."readOnly"`, "whether AWS says that the operation only reads; can't be relied upon"},
+	{"user_identity", `e."userIdentity"`, "who called, as CloudTrail tells it"},
+	{"request_parameters", `e."requestParameters"`, "JSON text"},
+	{"response_elements", `e."responseElements"`, "JSON text"},
+	{"additional_event_data", `e."additionalEventData"`, "JSON text"},
+	{"resources", `e.resources`, "the resources accessed"},
+	{"source_object", `e.source_object`, "URL of the log file"},
+	{"source_index", `e.source_index`, "place of the record in the log file, from 0"},
+}
+
+// eventIDText is an event's id as text; the lake keeps one that is no UUID in extra.
+func eventIDText(of string) string {
+	return `coalesce(CAST(` + of + `"eventID" AS VARCHAR), json_extract_string(` + of + `extra, '$.eventID'))`
+}
+
+// viewStatements returns the statements that make the views over the whole snapshot.
+func (db *DB) viewStatements() []string {
+	return []string{
+		"CREATE VIEW events AS " + tableSQL(lake.Events, db.events.Files),
+		"CREATE VIEW log_files AS " + tableSQL(lake.LogFiles, db.logFiles.Files),
+		"CREATE VIEW calls AS " + callsSQL("events", "events"),
+	}
+}
+
+// tableSQL selects all rows of data files, with the table's columns, found by their ids: columns that a file has no
+// data of are null, and a table without files has all its columns too.
+func tableSQL(table string, files []lake.DataFile) string {
+	columns := lake.Columns(table)
+	parts := make([]string, len(columns))
+	if len(files) == 0 {
+		for i, c := range columns {
+			parts[i] = "CAST(NULL AS " + sqlType(c) + ") AS " + quoteName(c.Name)
+		}
+		return "SELECT " + strings.Join(parts, ", ") + " WHERE false"
+	}
+	for i, c := range columns {
+		parts[i] = fmt.Sprintf("%d: {name: %s, type: %s, default_value: NULL}", c.ID, quoteText(c.Name), quoteText(sqlType(c)))
+	}
+	paths := make([]string, len(files))
+	for i, file := range files {
+		paths[i] = quoteText(globQuote(file.Path))
+	}
+	return "SELECT * FROM read_parquet([" + strings.Join(paths, ", ") + "], schema = MAP {" + strings.Join(parts, ", ") + "})"
+}
+
+// globQuote protects a path from being read as a pattern.
+func globQuote(path string) string {
+	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(path)
+}
+
+// sqlType is DuckDB's name of a column's type.
+func sqlType(c lake.Column) string {
+	switch {
+	case c.Fields != nil:
+		parts := make([]string, len(c.Fields))
+		for i, f := range c.Fields {
+			parts[i] = quoteName(f.Name) + " " + sqlType(f)
+		}
+		text := "STRUCT(" + strings.Join(parts, ", ") + ")"
+		if strings.HasPrefix(c.Type, "list<") {
+			text += "[]"
+		}
+		return text
+	case c.Type == "timestamptz":
+		return "TIMESTAMPTZ"
+	case c.Type == "uuid":
+		return "UUID"
+	case c.Type == "long":
+		return "BIGINT"
+	case c.Type == "boolean":
+		return "BOOLEAN"
+	}
+	return "VARCHAR"
+}
+
+// callsSQL selects the AI calls among events, one row a call. Both arguments are relations with the columns of events:
+// the events to choose from, and those around them, which tell of copies and of the ends of streams.
+//
+//   - A record of the API call is the call (call_role primary).
+//   - A data-event copy of it (copy) is the call only if the trail recorded nothing else of it, and then once.
+//   - A network activity event is a call only when the VPC endpoint refused it: it then reached no service, and no other
+//     record tells of it.
+//   - The end of a stream (completion) is never a row: it gives its call the tokens and the Region where the model ran. It
+//     may stand in another log file, and there may be a data-event copy of it.
+func callsSQL(events, around string) string {
+	selected := make([]string, len(callColumns))
+	for i, c := range callColumns {
+		selected[i] = c.expr + " AS " + c.name
+	}
+	return `SELECT ` + strings.Join(selected, ", ") + ` FROM (
+	SELECT * FROM ` + events + ` WHERE call_role = 'primary'
+	UNION ALL
+	SELECT * FROM ` + events + ` AS s
+	WHERE (s.call_role = 'copy' AND s.parent_request_id IS NULL OR s.call_role = 'network' AND s."errorCode" = 'VpceAccessDenied')
+	AND NOT EXISTS (
+		SELECT 1 FROM ` + around + ` AS p
+		WHERE p.call_role = 'primary' AND p."requestID" = s."requestID"
+		AND p."recipientAccountId" IS NOT DISTINCT FROM s."recipientAccountId")
+	QUALIFY row_number() OVER (
+		PARTITION BY coalesce(s."requestID", CAST(s."eventID" AS VARCHAR), s.source_object || ' ' || s.source_index), s."recipientAccountId"
+		ORDER BY s.call_role, s."eventTime", s."eventID") = 1
+) AS e LEFT JOIN (
+	SELECT parent_request_id, "recipientAccountId" AS account, max(input_tokens) AS input_tokens,
+		max(output_tokens) AS output_tokens, max(inference_region) AS inference_region
+	FROM ` + around + ` WHERE parent_request_id IS NOT NULL GROUP BY ALL
+) AS d ON d.parent_request_id = e."requestID" AND d.account IS NOT DISTINCT FROM e."recipientAccountId"`
+}
+
+// streamTime is how long after a call began its record and the end of its stream may be apart.
+const streamTime = 24 * time.Hour
+
+// within returns the files that may hold events of since ≤ eventTime < until; a zero time is no bound.
+func within(files []lake.DataFile, since, until time.Time) []lake.DataFile {
+	var chosen []lake.DataFile
+	for _, f := range files {
+		first, last := f.First, f.Last
+		if first.IsZero() && !f.Day.IsZero() {
+			first = f.Day
+		}
+		if last.IsZero() && !f.Day.IsZero() {
+			last = f.Day.Add(24*time.Hour - time.Nanosecond)
+		}
+		switch {
+		case first.IsZero() != last.IsZero(): // half known
+		case first.IsZero() && (!since.IsZero() || !until.IsZero()): // events without a time are in no span
+			continue
+		case !since.IsZero() && last.Before(since), !until.IsZero() && !first.Before(until):
+			continue
+		}
+		chosen = append(chosen, f)
+	}
+	return chosen
+}
