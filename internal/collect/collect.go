@@ -1,0 +1,207 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/lake"
+	"github.com/aitrail/aitrail/internal/object"
+	"golang.org/x/sync/errgroup"
+)
+
+// Options for Collect. The zero value works.
+type Options struct {
+	Parallel    int           // objects fetched at once; 0: one a core for folders, 16 for buckets. Decoding uses all cores either way
+	MaxInflated int64         // longest text of a log file, in bytes; longer ones go to quarantine; 0: 4 GiB
+	BatchEvents int64         // events after which a batch is committed; 0: 200,000
+	BatchBytes  int64         // bytes of log file text after which a batch is committed; 0: 1 GiB
+	BatchAge    time.Duration // age at which a batch is committed when a log file ends; 0: a minute
+
+	Progress func(Progress)   // called at most ten times a second, and at the end; from one goroutine at a time
+	Log      *slog.Logger     // nothing is logged when nil
+	Now      func() time.Time // the clock; time.Now when nil
+
+	// Open opens a source; object.Open when nil.
+	Open func(ctx context.Context, source string) (object.Store, error)
+}
+
+func (o Options) withDefaults() Options {
+	set := func(n *int64, value int64) {
+		if *n == 0 {
+			*n = value
+		}
+	}
+	set(&o.MaxInflated, 4<<30)
+	set(&o.BatchEvents, 200_000)
+	set(&o.BatchBytes, 1<<30)
+	if o.BatchAge == 0 {
+		o.BatchAge = time.Minute
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Open == nil {
+		o.Open = object.Open
+	}
+	return o
+}
+
+// Collect brings the log files of sources that the lake doesn't have into it. A source is a folder, a file or
+// s3://bucket/prefix. It returns when all are dealt with.
+//
+// The report is valid with an error too: it tells what is in the lake. The error is one of a source that can't be
+// opened (nothing was done then), of the lake, ctx's, or *NoLogFilesError (joined, when there are several). Objects
+// and listings that couldn't be read are no error: they are in Report.Errors. When ctx is cancelled the log files read
+// by then are committed.
+//
+// Collect may be called again after any outcome, and by several processes at once.
+func Collect(ctx context.Context, l *lake.Lake, sources []string, opts Options) (Report, error) {
+	opts = opts.withDefaults()
+	start := opts.Now()
+	c := &collector{
+		opts:   opts,
+		lake:   l,
+		jobs:   make(chan job),
+		cpu:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		report: Report{Kinds: map[cloudtrail.Kind]*KindCount{}, Quarantine: []QuarantinedFile{}, Errors: []ObjectError{}},
+	}
+	c.progress = progress{call: opts.Progress, now: opts.Now}
+	c.batches = &batches{
+		lake: l, maxEvents: opts.BatchEvents, maxBytes: opts.BatchBytes, maxAge: opts.BatchAge,
+		now: opts.Now, log: opts.Log, done: c.committed,
+	}
+	if err := c.open(ctx, sources); err != nil {
+		return c.report, err
+	}
+	err := c.run(ctx)
+	c.progress.finish()
+	c.report.Elapsed = opts.Now().Sub(start)
+	for _, s := range c.report.Sources {
+		if err == nil && s.Found+s.Failed+s.Repeated == 0 {
+			c.empty = append(c.empty, &NoLogFilesError{s.Source, s.Digests, s.Other})
+		}
+	}
+	return c.report, errors.Join(append(c.empty, err)...)
+}
+
+// collector is one run.
+type collector struct {
+	opts     Options
+	lake     *lake.Lake
+	stores   []object.Store
+	jobs     chan job
+	cpu      chan struct{} // holds a token for each reader that decodes
+	batches  *batches
+	progress progress
+	empty    []error
+
+	mu     sync.Mutex // guards report
+	report Report
+}
+
+// open opens all sources before any work is done, so that a mistyped one costs nothing.
+func (c *collector) open(ctx context.Context, sources []string) error {
+	for _, source := range sources {
+		store, err := c.opts.Open(ctx, source)
+		if err != nil {
+			return fmt.Errorf("opening source %q: %w", source, err)
+		}
+		c.stores = append(c.stores, store)
+		c.report.Sources = append(c.report.Sources, SourceReport{Source: source})
+	}
+	return nil
+}
+
+// run lists, reads and commits.
+func (c *collector) run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.list(gctx) })
+	for range c.parallel() {
+		g.Go(func() error { return c.work(gctx) })
+	}
+	err := g.Wait()
+	if err != nil && ctx.Err() == nil {
+		return errors.Join(err, c.batches.discard())
+	}
+	// Whether all was read or ctx was cancelled: what has been read is worth keeping.
+	return errors.Join(ctx.Err(), c.batches.flush(context.WithoutCancel(ctx)))
+}
+
+func (c *collector) parallel() int {
+	if c.opts.Parallel > 0 {
+		return c.opts.Parallel
+	}
+	for _, s := range c.report.Sources {
+		if strings.HasPrefix(s.Source, "s3://") {
+			return 16
+		}
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// committed is called after each commit.
+func (c *collector) committed(t *tally, res lake.Result) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.committed(t, res)
+}
+
+// count changes the report.
+func (c *collector) count(change func(*Report)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.report)
+}
+
+// fail notes that an object or a listing of a source couldn't be read.
+func (c *collector) fail(source int, object string, err error) {
+	c.opts.Log.Warn("object not read", "object", object, "cause", err)
+	c.count(func(r *Report) {
+		r.Failed++
+		r.Sources[source].Failed++
+		if len(r.Errors) < ListLimit {
+			r.Errors = append(r.Errors, ObjectError{object, err.Error(), err})
+		}
+	})
+}
+
+// progress counts and reports, at most ten times a second.
+type progress struct {
+	call func(Progress)
+	now  func() time.Time
+	mu   sync.Mutex
+	p    Progress
+	last time.Time
+}
+
+func (p *progress) add(change func(*Progress)) {
+	if p.call == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.p)
+	if now := p.now(); now.Sub(p.last) >= 100*time.Millisecond {
+		p.last = now
+		p.call(p.p)
+	}
+}
+
+func (p *progress) finish() {
+	if p.call == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.call(p.p)
+}

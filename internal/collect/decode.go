@@ -1,0 +1,150 @@
+package collect
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+)
+
+// content is what reading an object to its end told.
+type content struct {
+	size     int64 // stored bytes
+	sha256   string
+	inflated int64
+	zipped   bool
+	events   int64
+	first    time.Time
+	last     time.Time
+	kind     cloudtrail.Kind // by its first event; "" without events
+	what     nature
+}
+
+// nature is what an object is by its content.
+type nature uint8
+
+const (
+	isLogFile nature = iota
+	isDigest
+	isOther
+)
+
+// reader decodes objects, one after the other.
+type reader struct {
+	text  *text
+	limit int64
+}
+
+// decode reads an object and calls emit for each event, in order. The events are valid until emit returns, their
+// strings for good. The error is a *faultError (the content can't be read whole; what is known of it is returned all
+// the same), a *transferError, or emit's.
+func (r *reader) decode(body io.Reader, emit func(e *cloudtrail.Event, index int) error) (content, error) {
+	r.text.reset(body, r.limit)
+	c := content{zipped: r.text.zipped}
+	err := r.events(&c, emit)
+	if transfer := r.text.stored.err; transfer != nil {
+		return c, transfer
+	}
+	if isEmitError(err) {
+		return c, err
+	}
+	c.inflated = r.text.n
+	if err := r.text.drain(); err != nil {
+		return c, err
+	}
+	c.size, c.sha256 = r.text.sum()
+	return c, err
+}
+
+// events reads the text's events; see decode.
+func (r *reader) events(c *content, emit func(e *cloudtrail.Event, index int) error) error {
+	records := cloudtrail.NewReader(r.text)
+	var e cloudtrail.Event
+	for index := 0; ; index++ {
+		err := records.Next(&e)
+		if err != nil {
+			return r.verdict(c, err)
+		}
+		if index == 0 {
+			c.kind = kindOf(&e)
+		}
+		c.events++
+		c.first, c.last = widen(c.first, c.last, e.EventTime, e.EventTime)
+		if err := emit(&e, index); err != nil {
+			return &emitError{err}
+		}
+	}
+}
+
+// verdict judges how the reader of records ended.
+func (r *reader) verdict(c *content, err error) error {
+	if c.events == 0 {
+		c.what = natureOf(r.text.head)
+	}
+	var failed *faultError
+	if errors.As(r.text.err, &failed) { // the text broke off: what the decoder makes of that doesn't matter
+		return failed
+	}
+	var syntax *cloudtrail.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		c.what = isLogFile
+		return nil
+	case r.text.n == 0:
+		c.what = isOther
+		return fault("empty")
+	case errors.Is(err, cloudtrail.ErrNotLogFile):
+		return fault("JSON, but not a log file: it has no list of Records")
+	case errors.As(err, &syntax):
+		return fault("record %d: %s, at byte %d of its text", c.events, syntax.Reason, syntax.Offset)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fault("the JSON ends early, at byte %d of its text, after %d records", r.text.n, c.events)
+	}
+	return fmt.Errorf("decoding: %w", err)
+}
+
+// natureOf tells by the beginning of its text what an object is that has no events. Without any text it may have been
+// a log file.
+func natureOf(head []byte) nature {
+	switch {
+	case len(head) == 0 || looksLikeLogFile(head):
+		return isLogFile
+	case bytes.Contains(head, []byte(`"digestEndTime"`)) && bytes.Contains(head, []byte(`"digestS3Bucket"`)):
+		return isDigest
+	}
+	return isOther
+}
+
+// looksLikeLogFile tells whether text begins as log files do.
+func looksLikeLogFile(head []byte) bool {
+	head = bytes.TrimLeft(head, " \t\r\n")
+	rest, ok := bytes.CutPrefix(head, []byte("{"))
+	return ok && bytes.HasPrefix(bytes.TrimLeft(rest, " \t\r\n"), []byte(`"Records"`))
+}
+
+// kindOf tells a log file's kind by an event of it; "" for events that don't tell.
+func kindOf(e *cloudtrail.Event) cloudtrail.Kind {
+	switch e.EventCategory {
+	case "Insight":
+		return cloudtrail.KindInsight
+	case "NetworkActivity":
+		return cloudtrail.KindNetworkActivity
+	case "Aggregated":
+		return cloudtrail.KindAggregated
+	}
+	return cloudtrail.KindLog
+}
+
+// emitError marks an error of decode's caller.
+type emitError struct{ err error }
+
+func (e *emitError) Error() string { return e.err.Error() }
+func (e *emitError) Unwrap() error { return e.err }
+
+func isEmitError(err error) bool {
+	var e *emitError
+	return errors.As(err, &e)
+}

@@ -1,0 +1,124 @@
+package collect
+
+import (
+	"context"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/object"
+)
+
+// job is an object to be read.
+type job struct {
+	source int // index of the source
+	store  object.Store
+	info   object.Info
+	url    string
+	key    cloudtrail.Key
+	named  bool // the name says that it is a log file: then it is one, and broken if it can't be read
+}
+
+// list finds the objects of all sources in key order and passes on those that have to be read.
+func (c *collector) list(ctx context.Context) error {
+	defer close(c.jobs)
+	var seen map[string]bool // an object may be in several sources: a folder and a file in it
+	if len(c.stores) > 1 {
+		seen = map[string]bool{}
+	}
+	for i, store := range c.stores {
+		for info, err := range store.List(ctx, "", "") {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				c.fail(i, c.report.Sources[i].Source, err)
+				break
+			}
+			j := job{source: i, store: store, info: info, url: store.URL(info.Key)}
+			if seen[j.url] {
+				c.count(func(r *Report) { r.Sources[i].Repeated++ })
+				continue
+			}
+			if seen != nil {
+				seen[j.url] = true
+			}
+			if err := c.found(ctx, j); err != nil {
+				return err
+			}
+		}
+	}
+	c.progress.add(func(p *Progress) { p.Listed = true })
+	return nil
+}
+
+// found decides by its name what becomes of an object.
+func (c *collector) found(ctx context.Context, j job) error {
+	c.progress.add(func(p *Progress) { p.Objects++ })
+	what := classify(&j)
+	if what == isLogFile {
+		have, err := c.lake.Collected(ctx, j.url, j.info.Size, j.info.ETag)
+		if err != nil {
+			return err
+		}
+		if !have {
+			select {
+			case c.jobs <- j:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		c.count(func(r *Report) { r.Skipped++ })
+	}
+	c.settle(j, what)
+	return nil
+}
+
+// settle counts an object that is dealt with.
+func (c *collector) settle(j job, what nature) {
+	c.count(func(r *Report) {
+		s := &r.Sources[j.source]
+		switch what {
+		case isLogFile:
+			r.Found++
+			s.Found++
+		case isDigest:
+			r.Digests++
+			s.Digests++
+		default:
+			r.Other++
+			s.Other++
+		}
+	})
+	c.progress.add(func(p *Progress) { p.Done++ })
+}
+
+// awsName is how AWS services name the files they deliver: 111122223333_Config_us-east-1_….json.gz.
+var awsName = regexp.MustCompile(`^[0-9]{12}_([A-Za-z][A-Za-z0-9-]*)_`)
+
+// classify says by its name whether an object is a log file (or has to be opened to know), a digest or something else.
+func classify(j *job) nature {
+	name := path.Base(j.info.Key)
+	key, ok := cloudtrail.ParseKey(j.info.Key)
+	switch aws := awsName.FindStringSubmatch(name); {
+	case ok && key.Kind == cloudtrail.KindDigest:
+		return isDigest
+	case ok:
+		j.key, j.named = key, true
+		return isLogFile
+	case aws != nil && !strings.HasPrefix(aws[1], "CloudTrail"):
+		return isOther // another service's
+	case strings.HasSuffix(j.info.Key, "/") && j.info.Size == 0:
+		return isOther // the marker of a folder
+	case aws != nil:
+		j.named = true // a kind of CloudTrail file that is not known: read it, or say why not
+		return isLogFile
+	}
+	switch path.Ext(name) {
+	case ".json", ".gz", ".jsonl", "":
+		return isLogFile
+	}
+	return isOther
+}

@@ -1,0 +1,177 @@
+package collect
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/lake"
+	"github.com/aitrail/aitrail/internal/object"
+)
+
+const (
+	// prefetch is the size up to which an object is fetched whole before it is decoded, so that fetching one overlaps
+	// with decoding others. Larger ones are decoded while they are fetched.
+	prefetch = 4 << 20
+	// attempts is how often an object is read that changes meanwhile. All else has been tried again by the store.
+	attempts = 3
+)
+
+// work reads objects until there are no more. Its error ends the run.
+func (c *collector) work(ctx context.Context) error {
+	w := &worker{c: c, reader: reader{newText(), c.opts.MaxInflated}, ai: map[aiKey]bool{}}
+	for j := range c.jobs {
+		if err := w.read(ctx, j); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// worker reads one object at a time.
+type worker struct {
+	c      *collector
+	reader reader
+	body   bytes.Buffer // of an object fetched whole
+	ai     map[aiKey]bool
+}
+
+// read deals with an object: what can't be read is noted in the report. Its error ends the run.
+func (w *worker) read(ctx context.Context, j job) error {
+	for n := 1; ; n++ {
+		err := w.attempt(ctx, j)
+		var transfer *transferError
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case !errors.As(err, &transfer):
+			return err
+		case errors.Is(err, object.ErrChanged) && n < attempts:
+			w.c.opts.Log.Debug("reading again", "object", j.url, "attempt", n, "cause", err)
+			continue
+		case errors.Is(err, object.ErrNotExist):
+			err = fmt.Errorf("deleted between listing and reading: %w", transfer.err)
+		default:
+			err = transfer.err
+		}
+		w.c.fail(j.source, j.url, err)
+		w.c.settle(j, isLogFile)
+		return nil
+	}
+}
+
+// attempt opens an object and brings it into the current batch. It returns a *transferError when the bytes couldn't be
+// had in full; nothing of the object is in the batch then.
+func (w *worker) attempt(ctx context.Context, j job) error {
+	body, info, err := j.store.Open(ctx, j.info.Key)
+	if err != nil {
+		return &transferError{err}
+	}
+	defer body.Close()
+	j.info = info.Info
+	var text io.Reader = body
+	if j.info.Size <= prefetch {
+		w.body.Reset()
+		if _, err := w.body.ReadFrom(io.LimitReader(body, prefetch+1)); err != nil {
+			return &transferError{err}
+		}
+		text = &w.body
+	}
+	select {
+	case w.c.cpu <- struct{}{}:
+		defer func() { <-w.c.cpu }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return w.decode(ctx, j, text)
+}
+
+// decode reads an object's events into the current batch.
+func (w *worker) decode(ctx context.Context, j job, body io.Reader) error {
+	b := w.c.batches.begin()
+	t, err := w.into(ctx, b, j, body)
+	return errors.Join(err, w.c.batches.end(context.WithoutCancel(ctx), b, t))
+}
+
+// into adds a log file to a batch. It returns what that adds to the report, nil when it added nothing.
+func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*tally, error) {
+	f := b.File(lake.LogFile{
+		Object: j.url, Size: j.info.Size, ETag: j.info.ETag, Kind: j.key.Kind, Account: j.key.Account, Region: j.key.Region,
+	})
+	defer f.Drop()
+	var t tally
+	content, err := w.reader.decode(body, func(e *cloudtrail.Event, index int) error {
+		if index%256 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if w.isAICall(e) {
+			t.aiCalls++
+		}
+		return f.Event(e, index)
+	})
+	var failed *faultError
+	if err != nil && !errors.As(err, &failed) {
+		return nil, err
+	}
+	if content.size != j.info.Size {
+		return nil, &transferError{fmt.Errorf("%d bytes came, not %d: %w", content.size, j.info.Size, object.ErrChanged)}
+	}
+	if failed != nil && !j.named && content.what != isLogFile {
+		w.c.settle(j, content.what)
+		return nil, nil
+	}
+	kind := content.kind
+	if j.named && (kind == "" || kind == cloudtrail.KindLog) {
+		kind = j.key.Kind
+	}
+	if kind == "" {
+		kind = cloudtrail.KindLog
+	}
+	edit := func(row *lake.LogFile) { row.SHA256, row.Kind = content.sha256, kind }
+	t.files = 1
+	if failed != nil {
+		t = tally{files: 1, quarantined: 1, quarantine: []QuarantinedFile{{j.url, failed.reason}}}
+		err = f.Quarantine(failed.reason, edit)
+		w.c.opts.Log.Warn("log file quarantined", "object", j.url, "reason", failed.reason)
+	} else {
+		t.bytes, t.inflated = content.size, content.inflated
+		t.span(content.first, content.last)
+		t.kind(kind, 1, content.events)
+		err = f.Done(edit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("adding %s: %w", j.url, err)
+	}
+	w.c.settle(j, isLogFile)
+	w.c.progress.add(func(p *Progress) { p.Events += content.events; p.Bytes += content.size })
+	return &t, nil
+}
+
+// aiKey is what tells an AI service's events from others.
+type aiKey struct{ source, name string }
+
+// isAICall tells whether an event is a call of an AI service: the one event of the call's several, if it has several,
+// that stands for it.
+func (w *worker) isAICall(e *cloudtrail.Event) bool {
+	ai, known := w.ai[aiKey{e.EventSource, e.EventName}]
+	if known && !ai {
+		return false
+	}
+	call := lake.Normalize(e)
+	if !known {
+		if len(w.ai) >= 10_000 { // names are outside input
+			clear(w.ai)
+		}
+		w.ai[aiKey{strings.Clone(e.EventSource), strings.Clone(e.EventName)}] = call.AIService != ""
+	}
+	return call.AIService != "" && call.CallRole == "primary"
+}
