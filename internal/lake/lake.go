@@ -1,9 +1,14 @@
 package lake
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
 	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
@@ -24,6 +29,10 @@ var ErrNoLake = errors.New("no lake")
 // ErrReadOnly is returned by writes to a lake that was opened with Options.ReadOnly.
 var ErrReadOnly = errors.New("lake opened for reading only")
 
+// ErrConflict is returned by commits that can't be decided: another collector put a log file of the batch into
+// quarantine. The batch must be discarded; its other log files can be collected again.
+var ErrConflict = errors.New("conflict with another collector")
+
 // VersionError is returned for a lake whose format is newer than this package's.
 type VersionError struct {
 	Dir           string
@@ -40,6 +49,8 @@ type Options struct {
 	ReadOnly bool             // refuse writes
 	Now      func() time.Time // the clock; time.Now when nil
 	Log      *slog.Logger     // nothing is logged when nil
+
+	fault func(step, name string, after bool) error // of tests; see disk
 }
 
 // Statuses of a log file.
@@ -101,7 +112,7 @@ type DataFile struct {
 	Path        string    // of the file system
 	Day         time.Time // midnight UTC of its events' day; zero for log_files and for events without a time
 	Rows, Bytes int64
-	First, Last time.Time // bounds of eventTime (of collectedAt in log_files)
+	First, Last time.Time // bounds of eventTime; zero in log_files
 }
 
 // Stored is an event in the lake.
@@ -119,3 +130,145 @@ type EventFilter struct {
 	Object   string    // the log file
 }
 
+// Lake is an open lake. It is safe for concurrent use.
+type Lake struct {
+	d             *disk
+	opts          Options
+	now           func() time.Time
+	log           *slog.Logger
+	events, files *tableFiles
+
+	mu        sync.Mutex
+	current   map[string]*loaded  // the last version seen of each table
+	manifests map[string][]*entry // by path
+	collected map[fileKey]string  // statuses of the log files in the lake; nil until asked for
+	read      map[string]struct{} // the files of log_files that collected was made of
+	keys      keyCache
+	chunks    []*chunk
+}
+
+// Open opens the lake in a folder. It returns ErrNoLake when there is none (and Create isn't set), *VersionError when
+// it was written by a newer version.
+func Open(ctx context.Context, dir string, opts Options) (*Lake, error) {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("lake %s: %w", dir, err)
+	}
+	d := &disk{root: root, fault: opts.fault}
+	l := &Lake{
+		d: d, opts: opts, now: opts.Now, log: opts.Log,
+		events: &tableFiles{d, Events}, files: &tableFiles{d, LogFiles},
+		current: map[string]*loaded{}, manifests: map[string][]*entry{}, read: map[string]struct{}{},
+	}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Create && !opts.ReadOnly {
+		if err := l.create(ctx); err != nil {
+			return nil, fmt.Errorf("creating lake %s: %w", root, err)
+		}
+	}
+	if err := l.open(ctx); err != nil {
+		return nil, fmt.Errorf("opening lake %s: %w", root, err)
+	}
+	return l, nil
+}
+
+// create makes the tables that aren't there yet; events, which makes the folder a lake, last.
+func (l *Lake) create(ctx context.Context) error {
+	if version, err := l.events.current(0); err != nil || version > 0 {
+		return err
+	}
+	if err := os.MkdirAll(l.d.root, 0o755); err != nil {
+		return err
+	}
+	unlock, err := l.d.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := l.files.create(reflect.TypeFor[fileRow]()); err != nil {
+		return err
+	}
+	return l.events.create(reflect.TypeFor[eventRow]())
+}
+
+// open reads the tables' current versions, and finishes a commit that was cut off.
+func (l *Lake) open(ctx context.Context) error {
+	events, files, err := l.refresh()
+	if err != nil {
+		return err
+	}
+	if l.opts.ReadOnly || !events.pending().missing(files) {
+		return nil
+	}
+	unlock, err := l.d.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, _, err = l.repair(ctx)
+	return err
+}
+
+// refresh reads the tables' current versions.
+func (l *Lake) refresh() (events, files *loaded, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// events first: log_files is then at least as new, and holds what events says of it or the next step will tell.
+	for _, t := range []*tableFiles{l.events, l.files} {
+		v, err := t.load(l.current[t.name])
+		if err != nil {
+			return nil, nil, err
+		}
+		l.current[t.name] = v
+	}
+	return l.current[Events], l.current[LogFiles], nil
+}
+
+// Close releases what the lake holds in memory. Batches not committed are lost; see Batch.Discard.
+func (l *Lake) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.chunks, l.manifests, l.collected, l.keys = nil, map[string][]*entry{}, nil, keyCache{}
+	l.read = map[string]struct{}{}
+	return nil
+}
+
+// Dir returns the lake's folder, absolute.
+func (l *Lake) Dir() string { return l.d.root }
+
+func (l *Lake) dataDir(table string) string { return filepath.Join(l.d.root, table, "data") }
+
+// remove removes files that no table has; what can't be removed stays as an orphan.
+func (l *Lake) remove(files []*dataFile) {
+	for _, f := range files {
+		_ = l.d.Remove(f.path)
+	}
+}
+
+// idleChunks is how many chunks are kept for the next batch.
+const idleChunks = 4
+
+func (l *Lake) chunk() *chunk {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.chunks); n > 0 {
+		c := l.chunks[n-1]
+		l.chunks = l.chunks[:n-1]
+		return c
+	}
+	return &chunk{w: newEncoder(l.d)}
+}
+
+func (l *Lake) recycle(c *chunk) {
+	c.rows.reset(mark{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.chunks) < idleChunks {
+		l.chunks = append(l.chunks, c)
+	}
+}

@@ -1,0 +1,384 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+)
+
+// chunkRows and chunkBytes are how many rows, and how much memory of them, a data file is made of. Several chunks are
+// held at a time: one for each log file being read.
+const (
+	chunkRows  = 16 << 10
+	chunkBytes = 40 << 20
+)
+
+// Batch collects log files. Its methods are safe for concurrent use; each File belongs to one goroutine at a time.
+// Events are encoded in the goroutines that add them, so reading files in parallel writes in parallel. Batches are best
+// filled in the order of time: a data file then covers few days.
+type Batch struct {
+	l  *Lake
+	id string
+
+	mu        sync.Mutex
+	files     []*batchFile
+	identity  map[fileKey]struct{}
+	seen      map[key]ref
+	events    int64
+	written   int
+	staged    []*dataFile
+	free      []*chunk // not in use by a File; they may hold rows of files that are done
+	open      int
+	attempted bool    // Commit was called
+	planned   *Result // what the last attempt would bring
+	done      *Result // what Commit returned
+	discarded bool
+}
+
+// batchFile is a log file of a batch.
+type batchFile struct {
+	LogFile
+	number    uint32
+	skip      bool                // not part of the batch: dropped, or in the lake or the batch already
+	collected bool                // skipped because the lake has it
+	dropped   map[uint32]struct{} // duplicates, by index
+}
+
+// drop notes that the lake or the batch has the event.
+func (f *batchFile) drop(index uint32) {
+	if f.dropped == nil {
+		f.dropped = map[uint32]struct{}{}
+	}
+	f.dropped[index] = struct{}{}
+}
+
+// drops tells whether the row isn't to be committed.
+func (f *batchFile) drops(index uint32) bool {
+	_, dropped := f.dropped[index]
+	return dropped || f.skip
+}
+
+// chunk is rows in memory that become data files together.
+type chunk struct {
+	rows rows
+	w    *encoder
+}
+
+// NewBatch begins a batch: log files whose events go into the lake by one commit.
+func (l *Lake) NewBatch() *Batch {
+	return &Batch{
+		l: l, id: uuid.Must(uuid.NewV7()).String(),
+		identity: map[fileKey]struct{}{}, seen: map[key]ref{},
+	}
+}
+
+// Len returns the events that the batch holds so far: a caller commits when it is large enough (some 100,000s).
+func (b *Batch) Len() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.events
+}
+
+// File begins a log file of the batch. It must be ended by Done, Quarantine or Drop before Commit.
+func (b *Batch) File(f LogFile) *File {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	row := &batchFile{LogFile: f, number: uint32(len(b.files)), skip: true}
+	row.Events, row.Duplicates, row.First, row.Last = 0, 0, time.Time{}, time.Time{}
+	b.files = append(b.files, row)
+	b.open++
+	var c *chunk
+	if n := len(b.free); n > 0 {
+		c, b.free = b.free[n-1], b.free[:n-1]
+	} else {
+		c = b.l.chunk()
+	}
+	return &File{b: b, row: row, c: c, start: c.rows.mark()}
+}
+
+// File is a log file being added to a batch.
+type File struct {
+	b     *Batch
+	row   *batchFile
+	c     *chunk // nil after the end
+	start mark   // the file's first row in the chunk
+	spill []*dataFile
+}
+
+// Event adds an event; index is its place in the log file, from 0. Nothing of e is kept. Errors are those of writing
+// (disk full): the file must then be ended by Drop.
+func (f *File) Event(e *cloudtrail.Event, index int) error {
+	if f.c == nil {
+		return errors.New("event added to a log file that was ended")
+	}
+	call := Normalize(e)
+	s := f.c.rows.add(e, &call, f.row.Object, ref{f.row.number, uint32(index)})
+	f.row.Events++
+	if t := s.row.EventTime; !t.IsZero() {
+		if f.row.First.IsZero() || t.Before(f.row.First) {
+			f.row.First = t
+		}
+		if t.After(f.row.Last) {
+			f.row.Last = t
+		}
+	}
+	// A log file larger than a chunk is written as it comes; what was written is used only if the file ends well.
+	if f.c.rows.n-f.start.n >= chunkRows || f.c.rows.bytes-f.start.bytes >= chunkBytes {
+		files, err := f.b.spill(f.c, f.start.n)
+		if err != nil {
+			return err
+		}
+		f.spill = append(f.spill, files...)
+		f.c.rows.reset(f.start)
+	}
+	return nil
+}
+
+// Done ends the file: its events will be committed with the batch. SHA256 and what else is known only after reading
+// the file may be set by then: edit is called with the file's row, unless nil.
+func (f *File) Done(edit func(*LogFile)) error {
+	if f.c == nil {
+		return errors.New("log file ended twice")
+	}
+	if edit != nil {
+		f.edit(edit)
+	}
+	f.row.Status, f.row.Reason = StatusCollected, ""
+	if !f.b.claim(f) {
+		f.Drop()
+		return nil
+	}
+	c := f.c
+	if c.rows.n < chunkRows && c.rows.bytes < chunkBytes {
+		f.end()
+		return nil
+	}
+	files, err := f.b.write(c)
+	if err == nil {
+		f.b.stage(files)
+		c.rows.reset(mark{})
+	}
+	f.end() // on error the rows stay, and Commit writes them
+	return err
+}
+
+// edit lets the caller change the row, but for what the lake counts itself.
+func (f *File) edit(edit func(*LogFile)) {
+	old := f.row.LogFile
+	edit(&f.row.LogFile)
+	f.row.Events, f.row.First, f.row.Last = old.Events, old.First, old.Last
+}
+
+// Quarantine ends the file without its events: only its row, with the reason, will be committed.
+func (f *File) Quarantine(reason string, edit func(*LogFile)) error {
+	if f.c == nil {
+		return errors.New("log file ended twice")
+	}
+	f.forget()
+	f.row.Events, f.row.First, f.row.Last = 0, time.Time{}, time.Time{}
+	if edit != nil {
+		f.edit(edit)
+	}
+	f.row.Status, f.row.Reason = StatusQuarantined, reason
+	f.b.claim(f)
+	f.end()
+	return nil
+}
+
+// Drop ends the file and leaves it out of the batch. After Done or Quarantine it does nothing, so it may be deferred.
+func (f *File) Drop() {
+	if f.c == nil {
+		return
+	}
+	f.forget()
+	f.end()
+}
+
+// forget removes the file's rows.
+func (f *File) forget() {
+	f.c.rows.reset(f.start)
+	f.b.l.remove(f.spill)
+	f.spill = nil
+}
+
+func (f *File) end() {
+	f.b.mu.Lock()
+	defer f.b.mu.Unlock()
+	f.b.free = append(f.b.free, f.c)
+	f.b.open--
+	f.c = nil
+}
+
+// claim makes the file's events the batch's: those that it has already are dropped. It returns false when the batch has
+// the log file already.
+func (b *Batch) claim(f *File) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	id := fileKeyOf(f.row.Object, f.row.Size, f.row.ETag)
+	if _, again := b.identity[id]; again {
+		return false
+	}
+	b.identity[id] = struct{}{}
+	f.row.skip = false
+	for _, s := range f.spill {
+		for i, k := range s.keys {
+			b.claimKey(k, s.refs[i])
+		}
+	}
+	for i := f.start.n; i < f.c.rows.n; i++ {
+		s := f.c.rows.at(i)
+		b.claimKey(keyOf(s.row.EventID, s.row.Extra, s.row.RecipientAccountID), s.ref)
+	}
+	b.staged, f.spill = append(b.staged, f.spill...), nil
+	b.events += f.row.Events
+	return true
+}
+
+// claimKey notes an event of the batch, or that it is a duplicate.
+func (b *Batch) claimKey(k key, r ref) {
+	if k == (key{}) {
+		return
+	}
+	if _, again := b.seen[k]; again {
+		b.files[r.file].drop(r.index)
+		return
+	}
+	b.seen[k] = r
+}
+
+func (b *Batch) stage(files []*dataFile) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.staged = append(b.staged, files...)
+}
+
+// write writes the rows of chunks but for those that are dropped.
+func (b *Batch) write(chunks ...*chunk) ([]*dataFile, error) {
+	var slots []*slot
+	b.mu.Lock()
+	for _, c := range chunks {
+		for i := range c.rows.n {
+			if s := c.rows.at(i); !b.files[s.ref.file].drops(s.ref.index) {
+				slots = append(slots, s)
+			}
+		}
+	}
+	b.mu.Unlock()
+	return b.encode(chunks[0].w, slots)
+}
+
+// spill writes a chunk's rows from the given one on.
+func (b *Batch) spill(c *chunk, from int) ([]*dataFile, error) {
+	slots := make([]*slot, 0, c.rows.n-from)
+	for i := from; i < c.rows.n; i++ {
+		slots = append(slots, c.rows.at(i))
+	}
+	return b.encode(c.w, slots)
+}
+
+// encode writes rows to files. When it returns an error it has written none.
+func (b *Batch) encode(w *encoder, slots []*slot) ([]*dataFile, error) {
+	files, err := w.write(slots, b.l.dataDir(Events), b.fileName)
+	if err != nil {
+		b.l.remove(files)
+		return nil, err
+	}
+	return files, nil
+}
+
+func (b *Batch) fileName() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.written++
+	return fmt.Sprintf("%s-%05d.parquet", b.id, b.written)
+}
+
+// flush writes the rows that are still in memory.
+func (b *Batch) flush() error {
+	b.mu.Lock()
+	open, chunks := b.open, b.free
+	b.mu.Unlock()
+	if open > 0 {
+		return fmt.Errorf("%d log files were not ended", open)
+	}
+	if len(chunks) == 0 {
+		return nil
+	}
+	files, err := b.write(chunks...)
+	if err != nil {
+		return err
+	}
+	b.stage(files)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free = nil
+	for _, c := range chunks {
+		b.l.recycle(c)
+	}
+	return nil
+}
+
+// Result tells what a commit brought.
+type Result struct {
+	Batch       string
+	Files       int   // log files, quarantined ones included
+	Skipped     int   // log files that another collector had brought meanwhile
+	Quarantined int   // of Files
+	Events      int64 // rows added
+	Duplicates  int64 // events dropped because the lake had them
+}
+
+// Commit ends the batch: all its files and their events are in the lake, and on disk, when it returns nil. When it
+// returns an error none of them is, or all are (the error came after the commit took effect): Commit may be called again
+// until it returns nil, which never adds anything twice; or the batch may be given up by Discard and the log files
+// collected anew.
+func (b *Batch) Commit(ctx context.Context) (Result, error) {
+	switch {
+	case b.done != nil:
+		return *b.done, nil
+	case b.discarded:
+		return Result{}, errors.New("commit of a discarded batch")
+	case b.l.opts.ReadOnly:
+		return Result{}, ErrReadOnly
+	}
+	if err := b.flush(); err != nil {
+		return Result{}, fmt.Errorf("writing to lake %s: %w", b.l.d.root, err)
+	}
+	b.attempted = true
+	r, err := b.commit(ctx)
+	if err != nil {
+		return Result{}, fmt.Errorf("committing to lake %s: %w", b.l.d.root, err)
+	}
+	b.done = &r
+	b.l.log.Info("batch committed", "batch", r.Batch, "files", r.Files, "events", r.Events,
+		"duplicates", r.Duplicates, "quarantined", r.Quarantined, "skipped", r.Skipped)
+	return r, nil
+}
+
+// Discard gives the batch up and removes what it wrote, but for a batch whose Commit took effect.
+func (b *Batch) Discard() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.done != nil || b.discarded {
+		return nil
+	}
+	b.discarded = true
+	for _, c := range b.free {
+		b.l.recycle(c)
+	}
+	b.free = nil
+	if b.attempted {
+		committed, err := b.l.holds(b.id)
+		if err != nil || committed {
+			return err
+		}
+	}
+	b.l.remove(b.staged)
+	return nil
+}

@@ -1,0 +1,200 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// keyRow is the part of an event's row that identifies it.
+type keyRow struct {
+	EventID            [16]byte `parquet:"eventID,optional,uuid"`
+	RecipientAccountID string   `parquet:"recipientAccountId,optional"`
+	Extra              string   `parquet:"extra,optional"`
+}
+
+// nameRow is the part of a log file's row that identifies it.
+type nameRow struct {
+	Object string `parquet:"object"`
+	Size   int64  `parquet:"size"`
+	ETag   string `parquet:"etag,optional"`
+	Status string `parquet:"status,optional"`
+}
+
+// Collected tells whether the log file is in the lake, collected or in quarantine. It asks memory, not the disk, but
+// for the first call and after commits; a log file that another process collected meanwhile may be reported as not
+// collected: Commit drops it then.
+func (l *Lake) Collected(ctx context.Context, object string, size int64, etag string) (bool, error) {
+	l.mu.Lock()
+	known := l.collected != nil
+	l.mu.Unlock()
+	if !known {
+		if err := l.readCollected(ctx); err != nil {
+			return false, fmt.Errorf("lake %s: %w", l.d.root, err)
+		}
+	}
+	return l.status(&LogFile{Object: object, Size: size, ETag: etag}) != "", nil
+}
+
+// status returns the status of a log file in the lake, as far as memory knows; "" when it isn't there.
+func (l *Lake) status(f *LogFile) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.collected[fileKeyOf(f.Object, f.Size, f.ETag)]
+}
+
+// readCollected brings l.collected up to date with log_files.
+func (l *Lake) readCollected(ctx context.Context) error {
+	s, err := l.Files(ctx, LogFiles)
+	if err != nil {
+		return err
+	}
+	for _, f := range s.Files {
+		l.mu.Lock()
+		_, done := l.read[f.Path]
+		l.mu.Unlock()
+		if done {
+			continue
+		}
+		statuses := map[fileKey]string{}
+		err := readRows(l.d, f.Path, func(_ int64, row *nameRow) error {
+			statuses[fileKeyOf(row.Object, row.Size, row.ETag)] = statusName(row.Status)
+			return ctx.Err()
+		})
+		if err != nil {
+			return err
+		}
+		l.know(f.Path, statuses)
+	}
+	l.know("", nil)
+	return nil
+}
+
+// statusName keeps one string for all log files.
+func statusName(s string) string {
+	if s == StatusQuarantined {
+		return StatusQuarantined
+	}
+	return StatusCollected
+}
+
+func (l *Lake) know(path string, statuses map[fileKey]string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.collected == nil {
+		l.collected = map[fileKey]string{}
+	}
+	if path != "" {
+		l.read[path] = struct{}{}
+	}
+	maps.Copy(l.collected, statuses)
+}
+
+// remember keeps in memory what a committed batch brought.
+func (l *Lake) remember(b *Batch) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range b.files {
+		if !f.skip {
+			l.collected[fileKeyOf(f.Object, f.Size, f.ETag)] = statusName(f.Status)
+		}
+	}
+	for _, s := range b.staged {
+		l.keys.put(s.path, s.keys)
+	}
+}
+
+// dropKnown notes which of the batch's events the lake has. An event that was delivered twice has one time, so only
+// the files whose times overlap the batch's are looked at.
+func (b *Batch) dropKnown(ctx context.Context, events *loaded) error {
+	l := b.l
+	entries, err := l.entries(events)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !b.overlaps(e) {
+			continue
+		}
+		keys, err := l.keysOf(e.Path)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if r, ok := b.seen[k]; ok && k != (key{}) {
+				b.files[r.file].drop(r.index)
+			}
+		}
+	}
+	return nil
+}
+
+// overlaps tells whether a data file's times overlap those of the batch.
+func (b *Batch) overlaps(e *entry) bool {
+	for _, s := range b.staged {
+		if s.dayless && e.Last.IsZero() || !s.dayless && within(s.bounds.first, s.bounds.last, e.First, e.Last) {
+			return true
+		}
+	}
+	return false
+}
+
+func within(first, last, otherFirst, otherLast time.Time) bool {
+	return !last.Before(otherFirst) && !otherLast.Before(first)
+}
+
+// keysOf returns the identities of the events in a data file.
+func (l *Lake) keysOf(path string) ([]key, error) {
+	l.mu.Lock()
+	keys, ok := l.keys.get(path)
+	l.mu.Unlock()
+	if ok {
+		return keys, nil
+	}
+	err := readRows(l.d, path, func(_ int64, row *keyRow) error {
+		keys = append(keys, keyOf(row.EventID, row.Extra, row.RecipientAccountID))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keys.put(path, keys)
+	return keys, nil
+}
+
+// keysKept is how many identities are kept in memory, of 16 bytes each.
+const keysKept = 2 << 20
+
+// keyCache keeps the identities of the events in recently used data files, which never change.
+type keyCache struct {
+	files map[string][]key
+	order []string // least recently put first
+	n     int
+}
+
+func (c *keyCache) get(path string) ([]key, bool) {
+	keys, ok := c.files[path]
+	return keys, ok
+}
+
+func (c *keyCache) put(path string, keys []key) {
+	if c.files == nil {
+		c.files = map[string][]key{}
+	}
+	if _, again := c.files[path]; again || len(keys) > keysKept {
+		return
+	}
+	c.files[path], c.order, c.n = keys, append(c.order, path), c.n+len(keys)
+	for c.n > keysKept {
+		oldest := c.order[0]
+		c.n -= len(c.files[oldest])
+		delete(c.files, oldest)
+		c.order = c.order[1:]
+	}
+}

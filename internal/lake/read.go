@@ -1,0 +1,294 @@
+package lake
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+)
+
+// entry is a data file of a table's version.
+type entry struct {
+	DataFile
+	file iceberg.DataFile
+}
+
+// errDeletes is returned for tables that another program deleted rows from without rewriting their files.
+var errDeletes = errors.New("the table has row-level deletes, which only compaction by the program that made them removes")
+
+// Files returns the current snapshot of a table: what a reader has to read to see each row once.
+func (l *Lake) Files(_ context.Context, name string) (Snapshot, error) {
+	if name != Events && name != LogFiles {
+		return Snapshot{}, fmt.Errorf("no table %q in a lake", name)
+	}
+	events, files, err := l.refresh()
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
+	}
+	t := events
+	if name == LogFiles {
+		t = files
+	}
+	entries, err := l.entries(t)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
+	}
+	s := Snapshot{Table: name}
+	if c := t.CurrentSnapshot(); c != nil {
+		s.ID, s.Time = c.SnapshotID, time.UnixMilli(c.TimestampMs).UTC()
+	}
+	for _, e := range entries {
+		s.Files = append(s.Files, e.DataFile)
+	}
+	if p := events.pending(); name == LogFiles && p.missing(files) {
+		f, err := measured(l.d.path(p.Files))
+		if err != nil {
+			return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
+		}
+		s.Files = append(s.Files, DataFile{Path: f.path, Rows: f.rows, Bytes: f.bytes})
+	}
+	for _, f := range s.Files {
+		s.Rows += f.Rows
+		s.Bytes += f.Bytes
+	}
+	slices.SortFunc(s.Files, func(a, b DataFile) int {
+		return cmp.Or(a.Day.Compare(b.Day), a.First.Compare(b.First), cmp.Compare(a.Path, b.Path))
+	})
+	return s, nil
+}
+
+// entries returns the data files of a table's version. Manifests never change, so each is read once.
+func (l *Lake) entries(t *loaded) ([]*entry, error) {
+	snapshot := t.CurrentSnapshot()
+	if snapshot == nil {
+		return nil, nil
+	}
+	manifests, err := snapshot.Manifests(l.d)
+	if err != nil {
+		return nil, err
+	}
+	var all []*entry
+	for _, m := range manifests {
+		if m.ManifestContent() != iceberg.ManifestContentData {
+			return nil, errDeletes
+		}
+		l.mu.Lock()
+		cached, ok := l.manifests[m.FilePath()]
+		l.mu.Unlock()
+		if !ok {
+			if cached, err = l.manifest(m); err != nil {
+				return nil, err
+			}
+			l.mu.Lock()
+			l.manifests[m.FilePath()] = cached
+			l.mu.Unlock()
+		}
+		all = append(all, cached...)
+	}
+	l.forgetManifests()
+	return all, nil
+}
+
+// manifestsKept is how many manifests are remembered. A table has some hundred of them.
+const manifestsKept = 4096
+
+func (l *Lake) forgetManifests() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.manifests) > manifestsKept {
+		clear(l.manifests)
+	}
+}
+
+func (l *Lake) manifest(m iceberg.ManifestFile) ([]*entry, error) {
+	read, err := m.FetchEntries(l.d, true)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", m.FilePath(), err)
+	}
+	entries := make([]*entry, 0, len(read))
+	for _, r := range read {
+		f := r.DataFile()
+		e := &entry{file: f, DataFile: DataFile{Path: l.d.path(f.FilePath()), Rows: f.Count(), Bytes: f.FileSizeBytes()}}
+		if d, ok := f.Partition()[dayFieldID].(iceberg.Date); ok {
+			e.Day = time.Unix(int64(d)*86400, 0).UTC()
+		}
+		if _, partitioned := f.Partition()[dayFieldID]; partitioned {
+			e.First, e.Last = timeBound(f.LowerBoundValues()), timeBound(f.UpperBoundValues())
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+func timeBound(bounds map[int][]byte) time.Time {
+	if b := bounds[timeFieldID]; len(b) == 8 {
+		return time.UnixMicro(int64(binary.LittleEndian.Uint64(b))).UTC()
+	}
+	return time.Time{}
+}
+
+// rowsPerRead is how many rows the Parquet reader is asked for at a time.
+const rowsPerRead = 128
+
+// readRows calls f for every row of a Parquet file with its number. f may keep the row.
+func readRows[T any](d *disk, path string, f func(i int64, row *T) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r := parquet.NewGenericReader[T](file)
+	defer r.Close()
+	for i := int64(0); ; {
+		rows := make([]T, rowsPerRead)
+		n, err := r.Read(rows)
+		for j := range n {
+			if err := f(i, &rows[j]); err != nil {
+				return err
+			}
+			i++
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+}
+
+// errStop ends an iteration.
+var errStop = errors.New("stop")
+
+// LogFiles yields the rows of log_files in the order they were collected.
+func (l *Lake) LogFiles(ctx context.Context) iter.Seq2[LogFile, error] {
+	return func(yield func(LogFile, error) bool) {
+		s, err := l.Files(ctx, LogFiles)
+		if err != nil {
+			yield(LogFile{}, err)
+			return
+		}
+		var all []LogFile
+		for _, f := range s.Files {
+			err := readRows(l.d, f.Path, func(_ int64, row *fileRow) error {
+				all = append(all, row.logFile())
+				return ctx.Err()
+			})
+			if err != nil {
+				yield(LogFile{}, fmt.Errorf("lake %s: %w", l.d.root, err))
+				return
+			}
+		}
+		slices.SortStableFunc(all, func(a, b LogFile) int {
+			return cmp.Or(a.CollectedAt.Compare(b.CollectedAt), cmp.Compare(a.Object, b.Object))
+		})
+		for _, f := range all {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+// ReadEvents yields the events that the filter chooses, by day. Stopping early is fine.
+func (l *Lake) ReadEvents(ctx context.Context, f EventFilter) iter.Seq2[Stored, error] {
+	return func(yield func(Stored, error) bool) {
+		s, err := l.Files(ctx, Events)
+		if err != nil {
+			yield(Stored{}, err)
+			return
+		}
+		for _, file := range s.Files {
+			if !f.reaches(file) {
+				continue
+			}
+			err := l.readFile(ctx, file, f, func(s Stored) error {
+				if !yield(s, nil) {
+					return errStop
+				}
+				return nil
+			})
+			if errors.Is(err, errStop) {
+				return
+			}
+			if err != nil {
+				yield(Stored{}, fmt.Errorf("lake %s: %w", l.d.root, err))
+				return
+			}
+		}
+	}
+}
+
+// reaches tells whether a file may hold what the filter chooses.
+func (f EventFilter) reaches(file DataFile) bool {
+	if file.Last.IsZero() { // events without a time
+		return f.From.IsZero() && f.To.IsZero()
+	}
+	return (f.From.IsZero() || !file.Last.Before(f.From)) && (f.To.IsZero() || file.First.Before(f.To))
+}
+
+// match tells whether the filter chooses a row.
+func (f EventFilter) match(row *eventRow) bool {
+	switch {
+	case f.ID != "" && eventIDOf(row.EventID, row.Extra) != f.ID:
+		return false
+	case f.Object != "" && row.SourceObject != f.Object:
+		return false
+	case !f.From.IsZero() && row.EventTime.Before(f.From):
+		return false
+	case !f.To.IsZero() && (row.EventTime.IsZero() || !row.EventTime.Before(f.To)):
+		return false
+	}
+	return true
+}
+
+func (l *Lake) readFile(ctx context.Context, file DataFile, f EventFilter, do func(Stored) error) error {
+	if f.ID != "" { // look at the ids alone first
+		found := false
+		err := readRows(l.d, file.Path, func(_ int64, row *keyRow) error {
+			if found = eventIDOf(row.EventID, row.Extra) == f.ID; found {
+				return errStop
+			}
+			return ctx.Err()
+		})
+		if err != nil && !errors.Is(err, errStop) || !found {
+			return err
+		}
+	}
+	return readRows(l.d, file.Path, func(_ int64, row *eventRow) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !f.match(row) {
+			return nil
+		}
+		return do(Stored{Event: row.event(), Call: row.call(), Object: row.SourceObject, Index: row.SourceIndex})
+	})
+}
+
+func (f *LogFile) row() *fileRow {
+	return &fileRow{
+		Object: f.Object, Size: f.Size, ETag: f.ETag, SHA256: f.SHA256, Kind: string(f.Kind), Account: f.Account, Region: f.Region,
+		Events: f.Events, Duplicates: f.Duplicates, First: f.First, Last: f.Last, CollectedAt: f.CollectedAt,
+		Status: f.Status, Reason: f.Reason, Verdict: f.Verdict, VerdictNote: f.VerdictNote, Batch: f.Batch,
+	}
+}
+
+func (r *fileRow) logFile() LogFile {
+	return LogFile{
+		Object: r.Object, Size: r.Size, ETag: r.ETag, SHA256: r.SHA256, Kind: cloudtrail.Kind(r.Kind), Account: r.Account, Region: r.Region,
+		Events: r.Events, Duplicates: r.Duplicates, First: r.First, Last: r.Last, CollectedAt: r.CollectedAt,
+		Status: r.Status, Reason: r.Reason, Verdict: r.Verdict, VerdictNote: r.VerdictNote, Batch: r.Batch,
+	}
+}

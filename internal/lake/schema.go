@@ -1,0 +1,251 @@
+package lake
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/parquet-go/parquet-go"
+)
+
+// The structs below are the schema of the tables: the parquet tag names a column, its field id and its encoding, the
+// doc tag what it holds. The Iceberg schema is derived from them. Ids are for ever: a column that goes takes its id with
+// it, a new one gets a new id and comes last in its struct.
+//
+// Strings, times and ids that are zero are null, as are nil pointers.
+
+// eventRow is a row of the table events.
+type eventRow struct {
+	EventVersion                 string        `parquet:"eventVersion,optional,dict,id(1)" doc:"version of the record's format"`
+	UserIdentity                 *identityRow  `parquet:"userIdentity,id(2)" doc:"who called, as CloudTrail tells it"`
+	EventTime                    time.Time     `parquet:"eventTime,optional,delta,timestamp(microsecond),id(3)" doc:"when the call ended"`
+	EventSource                  string        `parquet:"eventSource,optional,dict,id(4)" doc:"the service: bedrock.amazonaws.com"`
+	EventName                    string        `parquet:"eventName,optional,dict,id(5)" doc:"the operation: InvokeModel"`
+	AWSRegion                    string        `parquet:"awsRegion,optional,dict,id(6)" doc:"the Region that was called"`
+	SourceIPAddress              string        `parquet:"sourceIPAddress,optional,dict,id(7)" doc:"the caller's address, or an AWS service's name"`
+	UserAgent                    string        `parquet:"userAgent,optional,dict,id(8)" doc:"the caller's program"`
+	ErrorCode                    string        `parquet:"errorCode,optional,dict,id(9)" doc:"AWS's error code; null for calls that succeeded"`
+	ErrorMessage                 string        `parquet:"errorMessage,optional,dict,id(10)" doc:"AWS's error message"`
+	RequestParameters            string        `parquet:"requestParameters,optional,dict,id(11)" doc:"JSON text of the request's parameters"`
+	ResponseElements             string        `parquet:"responseElements,optional,dict,id(12)" doc:"JSON text of what the call answered"`
+	AdditionalEventData          string        `parquet:"additionalEventData,optional,dict,id(13)" doc:"JSON text of further data"`
+	RequestID                    string        `parquet:"requestID,optional,id(14)" doc:"the request's id, as the caller got it"`
+	EventID                      [16]byte      `parquet:"eventID,optional,uuid,uncompressed,id(15)" doc:"the event's id; one that is no UUID in lower case stands in extra"`
+	ReadOnly                     *bool         `parquet:"readOnly,id(16)" doc:"whether AWS says that the operation only reads; can't be relied upon"`
+	Resources                    []resourceRow `parquet:"resources,optional,list,id(17)" parquet-element:",id(160)" doc:"the resources accessed"`
+	EventType                    string        `parquet:"eventType,optional,dict,id(18)" doc:"AwsApiCall, AwsServiceEvent, AwsConsoleSignIn, …"`
+	APIVersion                   string        `parquet:"apiVersion,optional,dict,id(19)" doc:"the API's version"`
+	ManagementEvent              *bool         `parquet:"managementEvent,id(20)" doc:"whether it is a management event"`
+	RecipientAccountID           string        `parquet:"recipientAccountId,optional,dict,id(21)" doc:"the account that got the event; with eventID its identity"`
+	SharedEventID                string        `parquet:"sharedEventID,optional,dict,id(22)" doc:"the same for the events of one call in several accounts"`
+	VPCEndpointID                string        `parquet:"vpcEndpointId,optional,dict,id(23)" doc:"the VPC endpoint that the call went through"`
+	VPCEndpointAccountID         string        `parquet:"vpcEndpointAccountId,optional,dict,id(24)" doc:"the owner of the VPC endpoint"`
+	ServiceEventDetails          string        `parquet:"serviceEventDetails,optional,dict,id(25)" doc:"JSON text of what a service event tells"`
+	Addendum                     string        `parquet:"addendum,optional,dict,id(26)" doc:"JSON text of the reason for an event delivered late or again"`
+	EdgeDeviceDetails            string        `parquet:"edgeDeviceDetails,optional,dict,id(27)" doc:"JSON text about edge devices"`
+	InsightDetails               string        `parquet:"insightDetails,optional,dict,id(28)" doc:"JSON text of an Insights event"`
+	EventContext                 string        `parquet:"eventContext,optional,dict,id(29)" doc:"JSON text of tags and keys added by an event data store"`
+	EventCategory                string        `parquet:"eventCategory,optional,dict,id(30)" doc:"Management, Data, Insight, NetworkActivity"`
+	TLSDetails                   *tlsRow       `parquet:"tlsDetails,id(31)" doc:"the connection"`
+	SessionCredentialFromConsole string        `parquet:"sessionCredentialFromConsole,optional,dict,id(32)" doc:"true when the console made the call"`
+	Extra                        string        `parquet:"extra,optional,dict,id(40)" doc:"JSON object of members that the columns can't give back as they stood in the record; null when there are none"`
+
+	AIService       string `parquet:"ai_service,optional,dict,id(50)" doc:"the AI service's key in the catalog; null for events of other services"`
+	OperationClass  string `parquet:"operation_class,optional,dict,id(51)" doc:"inference, retrieval, agent, training, configuration, access, other; null for events of other services"`
+	ModelID         string `parquet:"model_id,optional,dict,id(52)" doc:"the model: the base model where it can be known"`
+	InferenceRegion string `parquet:"inference_region,optional,dict,id(53)" doc:"the Region where the model ran"`
+	Actor           string `parquet:"actor,optional,dict,id(54)" doc:"who really called"`
+	ActorKind       string `parquet:"actor_kind,optional,dict,id(55)" doc:"root, user, role, federated, service, api_key, anonymous, account, unknown"`
+	Client          string `parquet:"client,optional,dict,id(56)" doc:"console, cli, sdk/LANGUAGE, terraform, pulumi, cloudformation, service, browser, other"`
+	Outcome         string `parquet:"outcome,optional,dict,id(57)" doc:"ok, denied, throttled, invalid, error"`
+	InputTokens     *int64 `parquet:"input_tokens,id(58)" doc:"tokens in; null when the record doesn't tell"`
+	OutputTokens    *int64 `parquet:"output_tokens,id(59)" doc:"tokens out; null when the record doesn't tell"`
+	GuardrailID     string `parquet:"guardrail_id,optional,dict,id(60)" doc:"the guardrail applied; several are joined by commas"`
+	CallRole        string `parquet:"call_role,optional,dict,id(61)" doc:"primary (one a call), completion (the end of its stream), copy, service, network, insight; null for events of other services"`
+	ParentRequestID string `parquet:"parent_request_id,optional,id(62)" doc:"of a completion: requestID of its call"`
+
+	SourceObject string `parquet:"source_object,optional,dict,id(70)" doc:"URL of the log file"`
+	SourceIndex  int64  `parquet:"source_index,delta,id(71)" doc:"place of the record in the log file, from 0"`
+}
+
+type identityRow struct {
+	Type             string         `parquet:"type,optional,dict,id(101)" doc:"Root, IAMUser, AssumedRole, …"`
+	PrincipalID      string         `parquet:"principalId,optional,dict,id(102)"`
+	ARN              string         `parquet:"arn,optional,dict,id(103)"`
+	AccountID        string         `parquet:"accountId,optional,dict,id(104)"`
+	AccessKeyID      string         `parquet:"accessKeyId,optional,dict,id(105)"`
+	UserName         string         `parquet:"userName,optional,dict,id(106)"`
+	SessionContext   *sessionRow    `parquet:"sessionContext,id(107)"`
+	InvokedBy        string         `parquet:"invokedBy,optional,dict,id(108)" doc:"the AWS service that called for the identity"`
+	IdentityProvider string         `parquet:"identityProvider,optional,dict,id(109)"`
+	OnBehalfOf       *onBehalfOfRow `parquet:"onBehalfOf,id(110)" doc:"the IAM Identity Center user"`
+	CredentialID     string         `parquet:"credentialId,optional,dict,id(111)"`
+	InScopeOf        string         `parquet:"inScopeOf,optional,dict,id(112)" doc:"JSON text"`
+}
+
+type sessionRow struct {
+	SessionIssuer       *issuerRow     `parquet:"sessionIssuer,id(121)"`
+	WebIDFederationData string         `parquet:"webIdFederationData,optional,dict,id(122)" doc:"JSON text"`
+	Attributes          *attributesRow `parquet:"attributes,id(123)"`
+	SourceIdentity      string         `parquet:"sourceIdentity,optional,dict,id(124)"`
+	EC2RoleDelivery     string         `parquet:"ec2RoleDelivery,optional,dict,id(125)"`
+	EC2IssuedInVPC      string         `parquet:"ec2IssuedInVpc,optional,dict,id(126)"`
+	AssumedRoot         string         `parquet:"assumedRoot,optional,dict,id(127)"`
+}
+
+type issuerRow struct {
+	Type        string `parquet:"type,optional,dict,id(131)"`
+	PrincipalID string `parquet:"principalId,optional,dict,id(132)"`
+	ARN         string `parquet:"arn,optional,dict,id(133)"`
+	AccountID   string `parquet:"accountId,optional,dict,id(134)"`
+	UserName    string `parquet:"userName,optional,dict,id(135)"`
+}
+
+type attributesRow struct {
+	CreationDate     time.Time `parquet:"creationDate,optional,dict,timestamp(microsecond),id(141)"`
+	MFAAuthenticated string    `parquet:"mfaAuthenticated,optional,dict,id(142)"`
+}
+
+type onBehalfOfRow struct {
+	UserID           string `parquet:"userId,optional,dict,id(151)"`
+	IdentityStoreARN string `parquet:"identityStoreArn,optional,dict,id(152)"`
+}
+
+type resourceRow struct {
+	AccountID string `parquet:"accountId,optional,dict,id(161)"`
+	Type      string `parquet:"type,optional,dict,id(162)"`
+	ARN       string `parquet:"ARN,optional,dict,id(163)"`
+}
+
+type tlsRow struct {
+	TLSVersion               string `parquet:"tlsVersion,optional,dict,id(171)"`
+	CipherSuite              string `parquet:"cipherSuite,optional,dict,id(172)"`
+	ClientProvidedHostHeader string `parquet:"clientProvidedHostHeader,optional,dict,id(173)"`
+}
+
+// fileRow is a row of the table log_files.
+type fileRow struct {
+	Object      string    `parquet:"object,id(1)" doc:"the log file's URL"`
+	Size        int64     `parquet:"size,id(2)" doc:"bytes as stored"`
+	ETag        string    `parquet:"etag,optional,id(3)" doc:"the store's mark of the content; with object and size the log file's identity"`
+	SHA256      string    `parquet:"sha256,optional,id(4)" doc:"of the stored bytes, in hex"`
+	Kind        string    `parquet:"kind,optional,dict,id(5)" doc:"CloudTrail, CloudTrail-Insight, CloudTrail-NetworkActivity, …"`
+	Account     string    `parquet:"account,optional,dict,id(6)" doc:"the account in its name"`
+	Region      string    `parquet:"region,optional,dict,id(7)" doc:"the Region in its name"`
+	Events      int64     `parquet:"events,id(8)" doc:"records in it"`
+	Duplicates  int64     `parquet:"duplicates,id(9)" doc:"of these, records that the lake had already from another file"`
+	First       time.Time `parquet:"first_event,optional,timestamp(microsecond),id(10)" doc:"eventTime of its earliest record"`
+	Last        time.Time `parquet:"last_event,optional,timestamp(microsecond),id(11)" doc:"eventTime of its latest record"`
+	CollectedAt time.Time `parquet:"collected_at,optional,timestamp(microsecond),id(12)" doc:"when it was collected"`
+	Status      string    `parquet:"status,optional,dict,id(13)" doc:"collected, or quarantined: it couldn't be decoded"`
+	Reason      string    `parquet:"reason,optional,dict,id(14)" doc:"of the quarantine"`
+	Verdict     string    `parquet:"verdict,optional,dict,id(15)" doc:"verified, pending, unverifiable, failed; null when nobody looked yet"`
+	VerdictNote string    `parquet:"verdict_note,optional,dict,id(16)" doc:"the reason for the verdict"`
+	Batch       string    `parquet:"batch,optional,dict,id(17)" doc:"the commit that brought it"`
+}
+
+// Column describes a column of a table.
+type Column struct {
+	ID     int
+	Name   string
+	Type   string // as Iceberg writes it: "string", "timestamptz", "struct<type: string, …>", "list<…>"
+	Doc    string
+	Fields []Column // of structs and lists of structs
+}
+
+// Columns returns the columns of a table in their order, or nil for a name that is no table's.
+func Columns(table string) []Column {
+	switch table {
+	case Events:
+		return columnsOf(reflect.TypeFor[eventRow](), icebergSchema(reflect.TypeFor[eventRow]()).AsStruct().FieldList)
+	case LogFiles:
+		return columnsOf(reflect.TypeFor[fileRow](), icebergSchema(reflect.TypeFor[fileRow]()).AsStruct().FieldList)
+	}
+	return nil
+}
+
+func columnsOf(t reflect.Type, fields []iceberg.NestedField) []Column {
+	columns := make([]Column, len(fields))
+	for i, f := range fields {
+		columns[i] = Column{ID: f.ID, Name: f.Name, Type: typeName(f.Type), Doc: f.Doc}
+		if s := structOf(f.Type); s != nil {
+			columns[i].Fields = columnsOf(elem(t.Field(i).Type), s.FieldList)
+		}
+	}
+	return columns
+}
+
+// structOf returns the struct that a column, or an element of it, is; or nil.
+func structOf(t iceberg.Type) *iceberg.StructType {
+	switch t := t.(type) {
+	case *iceberg.StructType:
+		return t
+	case *iceberg.ListType:
+		return structOf(t.Element)
+	}
+	return nil
+}
+
+func typeName(t iceberg.Type) string {
+	switch t := t.(type) {
+	case *iceberg.StructType:
+		members := make([]string, len(t.FieldList))
+		for i, f := range t.FieldList {
+			members[i] = f.Name + ": " + typeName(f.Type)
+		}
+		return "struct<" + strings.Join(members, ", ") + ">"
+	case *iceberg.ListType:
+		return "list<" + typeName(t.Element) + ">"
+	}
+	return t.String()
+}
+
+// icebergSchema derives the Iceberg schema from a row's type.
+func icebergSchema(row reflect.Type) *iceberg.Schema {
+	node := parquet.SchemaOf(reflect.New(row).Interface())
+	return iceberg.NewSchema(0, icebergFields(row, node)...)
+}
+
+func icebergFields(t reflect.Type, group parquet.Node) []iceberg.NestedField {
+	fields := make([]iceberg.NestedField, 0, t.NumField())
+	for i, f := range group.Fields() {
+		field := t.Field(i)
+		fields = append(fields, iceberg.NestedField{
+			ID: f.ID(), Name: f.Name(), Required: f.Required(), Doc: field.Tag.Get("doc"),
+			Type: icebergType(field.Type, f),
+		})
+	}
+	return fields
+}
+
+func icebergType(t reflect.Type, node parquet.Node) iceberg.Type {
+	if t.Kind() == reflect.Slice {
+		element := node.Fields()[0].Fields()[0] // list.element
+		return &iceberg.ListType{ElementID: element.ID(), Element: icebergType(t.Elem(), element), ElementRequired: element.Required()}
+	}
+	switch t := elem(t); {
+	case t == reflect.TypeFor[time.Time]():
+		return iceberg.PrimitiveTypes.TimestampTz
+	case t == reflect.TypeFor[[16]byte]():
+		return iceberg.PrimitiveTypes.UUID
+	case t.Kind() == reflect.Struct:
+		return &iceberg.StructType{FieldList: icebergFields(t, node)}
+	case t.Kind() == reflect.String:
+		return iceberg.PrimitiveTypes.String
+	case t.Kind() == reflect.Int64:
+		return iceberg.PrimitiveTypes.Int64
+	case t.Kind() == reflect.Bool:
+		return iceberg.PrimitiveTypes.Bool
+	}
+	panic(fmt.Sprintf("lake: no Iceberg type for %v", t))
+}
+
+// elem strips pointers and slices of structs.
+func elem(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	return t
+}

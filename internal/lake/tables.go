@@ -1,0 +1,237 @@
+package lake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/apache/iceberg-go"
+	iceio "github.com/apache/iceberg-go/io"
+	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+)
+
+// Properties of the tables.
+const (
+	propVersion = "aitrail.format-version"
+	// propBatch is, in events, the last batch committed and the log_files data that goes with it (see pending), and in
+	// log_files the last of those that it has taken over.
+	propBatch = "aitrail.batch"
+)
+
+// Partition and sort order of events, and the names of their parts.
+const (
+	timeFieldID  = 3 // eventTime
+	dayFieldID   = 1000
+	dayFieldName = "eventTime_day"
+	timeSortID   = 1
+)
+
+// tableFiles is one table in the layout of Iceberg's hadoop catalog: metadata/vN.metadata.json is version N of the
+// table, and version-hint.text tells a recent N. It is what iceberg-go commits through.
+type tableFiles struct {
+	d    *disk
+	name string
+}
+
+var _ table.CatalogIO = (*tableFiles)(nil)
+
+// loaded is a version of a table.
+type loaded struct {
+	*table.Table
+	version int
+}
+
+var metadataName = regexp.MustCompile(`^v([0-9]+)\.metadata\.json$`)
+
+func (t *tableFiles) dir(sub string) string { return filepath.Join(t.d.root, t.name, sub) }
+
+func (t *tableFiles) metadataPath(version int) string {
+	return filepath.Join(t.dir("metadata"), fmt.Sprintf("v%d.metadata.json", version))
+}
+
+// current finds the table's current version, 0 when there is no table. It is at least known.
+func (t *tableFiles) current(known int) (int, error) {
+	version := known
+	if b, err := os.ReadFile(filepath.Join(t.dir("metadata"), "version-hint.text")); err == nil {
+		if hint, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
+			version = max(version, hint)
+		}
+	}
+	if version == 0 || !exists(t.metadataPath(version)) {
+		entries, err := os.ReadDir(t.dir("metadata"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+		for _, e := range entries {
+			if m := metadataName.FindStringSubmatch(e.Name()); m != nil {
+				n, _ := strconv.Atoi(m[1]) // digits; of a number too large the file is not ours
+				version = max(version, n)
+			}
+		}
+	}
+	for version > 0 && exists(t.metadataPath(version+1)) {
+		version++
+	}
+	return version, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// load returns the table's current version; old, which may be nil, when that is it.
+func (t *tableFiles) load(old *loaded) (*loaded, error) {
+	known := 0
+	if old != nil {
+		known = old.version
+	}
+	version, err := t.current(known)
+	switch {
+	case err != nil:
+		return nil, err
+	case version == 0:
+		return nil, fmt.Errorf("%w in %s", ErrNoLake, t.d.root)
+	case old != nil && version == old.version:
+		return old, nil
+	}
+	b, err := os.ReadFile(t.metadataPath(version))
+	if err != nil {
+		return nil, err
+	}
+	meta, err := table.ParseMetadataBytes(b)
+	if err != nil {
+		return nil, fmt.Errorf("metadata %s: %w", t.metadataPath(version), err)
+	}
+	if have := meta.Properties().GetInt(propVersion, 0); have != Version {
+		return nil, t.versionError(have)
+	}
+	if from := strings.TrimPrefix(meta.Location(), "file://"); t.d.from == "" { // while the lake is being opened
+		t.d.from = strings.TrimSuffix(from, "/"+t.name)
+	}
+	return &loaded{t.table(meta, version), version}, nil
+}
+
+func (t *tableFiles) versionError(have int) error {
+	if have > Version {
+		return &VersionError{Dir: t.d.root, Have: have, Support: Version}
+	}
+	return fmt.Errorf("table %s in %s isn't a lake's: property %s is missing", t.name, t.d.root, propVersion)
+}
+
+func (t *tableFiles) table(meta table.Metadata, version int) *table.Table {
+	fsys := func(context.Context) (iceio.IO, error) { return t.d, nil }
+	return table.New(table.Identifier{t.name}, meta, t.d.name(t.metadataPath(version)), fsys, t)
+}
+
+// LoadTable implements table.CatalogIO.
+func (t *tableFiles) LoadTable(context.Context, table.Identifier) (*table.Table, error) {
+	l, err := t.load(nil)
+	if err != nil {
+		return nil, err
+	}
+	return l.Table, nil
+}
+
+// CommitTable implements table.CatalogIO. When it returns nil the new version is durable, and so is all that it
+// refers to, given that this was closed and its folder synced before.
+func (t *tableFiles) CommitTable(_ context.Context, _ table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
+	base, err := t.load(nil)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, r := range reqs {
+		if err := r.Validate(base.Metadata()); err != nil {
+			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
+		}
+	}
+	meta, err := table.UpdateTableMetadata(base.Metadata(), updates, base.MetadataLocation())
+	if err != nil {
+		return nil, "", err
+	}
+	if err := t.publish(meta, base.version+1); err != nil {
+		return nil, "", err
+	}
+	return meta, t.d.name(t.metadataPath(base.version + 1)), nil
+}
+
+// publish makes meta the table's version, which must not exist yet.
+func (t *tableFiles) publish(meta table.Metadata, version int) error {
+	b, err := json.Marshal(meta)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(t.dir("metadata"), uuid.NewString()+".tmp")
+	if err := t.d.WriteFile(tmp, b); err != nil {
+		return err
+	}
+	// The names of manifests must be on disk before the version that needs them.
+	if err := t.d.syncDir(t.dir("metadata")); err != nil {
+		return err
+	}
+	if err := t.d.publish(tmp, t.metadataPath(version)); errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: version %d of table %s exists", table.ErrCommitFailed, version, t.name)
+	} else if err != nil {
+		return err
+	}
+	if err := t.d.syncDir(t.dir("metadata")); err != nil {
+		return err
+	}
+	// Readers that find an old hint look for newer versions, so failing here changes nothing.
+	_ = t.d.replace(filepath.Join(t.dir("metadata"), "version-hint.text"), []byte(strconv.Itoa(version)))
+	return nil
+}
+
+// create makes the table, unless it is there.
+func (t *tableFiles) create(row reflect.Type) error {
+	if version, err := t.current(0); err != nil || version > 0 {
+		return err
+	}
+	schema := icebergSchema(row)
+	b, err := table.NewMetadataBuilder(2)
+	if err != nil {
+		return err
+	}
+	partition, sorted := iceberg.NewPartitionSpec(), table.UnsortedSortOrder
+	if t.name == Events {
+		partition = iceberg.NewPartitionSpec(iceberg.PartitionField{
+			SourceIDs: []int{timeFieldID}, FieldID: dayFieldID, Name: dayFieldName, Transform: iceberg.DayTransform{}})
+		sorted, err = table.NewSortOrder(timeSortID, []table.SortField{{
+			SourceIDs: []int{timeFieldID}, Transform: iceberg.IdentityTransform{}, Direction: table.SortASC, NullOrder: table.NullsFirst}})
+		if err != nil {
+			return err
+		}
+	}
+	err = errors.Join(
+		b.SetUUID(uuid.New()),
+		b.AddSchema(schema), b.SetCurrentSchemaID(-1),
+		b.AddPartitionSpec(&partition, true), b.SetDefaultSpecID(-1),
+		b.AddSortOrder(&sorted), b.SetDefaultSortOrderID(-1),
+		b.SetLoc(t.d.name(filepath.Join(t.d.root, t.name))),
+		b.SetProperties(iceberg.Properties{
+			propVersion:                               strconv.Itoa(Version),
+			table.ParquetCompressionKey:               "zstd",
+			table.ManifestMergeEnabledKey:             "true",
+			table.CommitNumRetriesKey:                 "0", // commits repeat what they decided upon, not only the write
+			table.MetadataDeleteAfterCommitEnabledKey: "true",
+			table.MetadataPreviousVersionsMaxKey:      "20",
+		}),
+	)
+	if err != nil {
+		return err
+	}
+	meta, err := b.Build()
+	if err != nil {
+		return err
+	}
+	return t.publish(meta, 1)
+}

@@ -1,0 +1,120 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
+	"github.com/parquet-go/parquet-go"
+)
+
+// SetVerdicts sets the verdicts of log files; objects that aren't in the lake are ignored. It returns how many rows
+// changed. Durable on return; may be repeated. The files of log_files that hold those rows are written anew.
+func (l *Lake) SetVerdicts(ctx context.Context, verdicts []Verdict) (int, error) {
+	if l.opts.ReadOnly {
+		return 0, ErrReadOnly
+	}
+	changed, err := l.setVerdicts(ctx, verdicts)
+	if err != nil {
+		return 0, fmt.Errorf("setting verdicts in lake %s: %w", l.d.root, err)
+	}
+	return changed, nil
+}
+
+func (l *Lake) setVerdicts(ctx context.Context, verdicts []Verdict) (int, error) {
+	byObject := make(map[string]Verdict, len(verdicts))
+	for _, v := range verdicts {
+		byObject[v.Object] = v
+	}
+	unlock, err := l.d.lock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	_, files, err := l.repair(ctx)
+	if err != nil {
+		return 0, err
+	}
+	entries, err := l.entries(files)
+	if err != nil {
+		return 0, err
+	}
+	var old []iceberg.DataFile
+	var rows []*fileRow
+	changed := 0
+	for _, e := range entries {
+		here, n, err := l.judged(e.Path, byObject)
+		if err != nil {
+			return 0, err
+		}
+		if n > 0 {
+			old, rows, changed = append(old, e.file), append(rows, here...), changed+n
+		}
+	}
+	if changed == 0 {
+		return 0, nil
+	}
+	return changed, l.replaceFiles(ctx, files, old, rows)
+}
+
+// judged returns a file's rows with their verdicts, and how many changed.
+func (l *Lake) judged(path string, verdicts map[string]Verdict) (rows []*fileRow, changed int, err error) {
+	err = readRows(l.d, path, func(_ int64, row *fileRow) error {
+		if v, ok := verdicts[row.Object]; ok && (row.Verdict != v.Verdict || row.VerdictNote != v.Note) {
+			row.Verdict, row.VerdictNote = v.Verdict, v.Note
+			changed++
+		}
+		rows = append(rows, row)
+		return nil
+	})
+	return rows, changed, err
+}
+
+// replaceFiles puts rows in the place of files of log_files.
+func (l *Lake) replaceFiles(ctx context.Context, files *loaded, old []iceberg.DataFile, rows []*fileRow) error {
+	path := filepath.Join(l.dataDir(LogFiles), "verdicts-"+uuid.Must(uuid.NewV7()).String()+".parquet")
+	written, err := writeTable(l.d, path, rows)
+	if err != nil {
+		return err
+	}
+	if err := l.d.syncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	described, err := written.iceberg(l.d, files.Spec())
+	if err != nil {
+		return err
+	}
+	txn := files.NewTransaction()
+	err = txn.ReplaceDataFilesWithDataFiles(ctx, old, []iceberg.DataFile{described}, nil, table.WithoutDuplicateCheck(), table.WithoutAutoNameMapping())
+	if err != nil {
+		return err
+	}
+	_, err = txn.Commit(ctx)
+	return err
+}
+
+// writeTable writes rows of log_files to a file.
+func writeTable(d *disk, path string, rows []*fileRow) (*dataFile, error) {
+	out, err := d.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	w := parquet.NewGenericWriter[*fileRow](out, writerOptions()...)
+	err = writeRows(w, rows)
+	if err == nil {
+		err = w.Close()
+	}
+	if closeErr := out.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = d.Remove(path)
+		return nil, err
+	}
+	f := &dataFile{path: path}
+	f.measure(w.File())
+	return f, nil
+}

@@ -1,0 +1,311 @@
+package lake
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/apache/iceberg-go"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/compress/zstd"
+)
+
+// dataFile is a Parquet file that was written and is not in a table yet.
+type dataFile struct {
+	path    string // of the file system
+	day     int32
+	dayless bool
+	rows    int64
+	bytes   int64
+	refs    []ref // of events: its rows in their order
+	keys    []key // of events: their identities, the zero key where there is none
+	bounds  bounds
+	metrics metrics
+}
+
+// metrics are a file's counts by field id, as Iceberg has them.
+type metrics struct {
+	sizes, values, nulls map[int]int64
+	splits               []int64
+}
+
+// bounds are the bounds of the columns that queries narrow by.
+type bounds struct {
+	first, last time.Time
+	text        map[int][2]string
+}
+
+// boundColumns are the text columns with bounds.
+func boundColumns(r *eventRow) [6]struct {
+	id    int
+	value string
+} {
+	return [6]struct {
+		id    int
+		value string
+	}{{4, r.EventSource}, {5, r.EventName}, {6, r.AWSRegion}, {21, r.RecipientAccountID}, {50, r.AIService}, {54, r.Actor}}
+}
+
+func (b *bounds) add(r *eventRow) {
+	if t := r.EventTime; !t.IsZero() {
+		if b.first.IsZero() || t.Before(b.first) {
+			b.first = t
+		}
+		if t.After(b.last) {
+			b.last = t
+		}
+	}
+	if b.text == nil {
+		b.text = map[int][2]string{}
+	}
+	for _, c := range boundColumns(r) {
+		if c.value == "" {
+			continue
+		}
+		switch old, ok := b.text[c.id]; {
+		case !ok:
+			b.text[c.id] = [2]string{c.value, c.value}
+		case c.value < old[0]:
+			b.text[c.id] = [2]string{c.value, old[1]}
+		case c.value > old[1]:
+			b.text[c.id] = [2]string{old[0], c.value}
+		}
+	}
+}
+
+// boundLength is how many characters of a text Iceberg keeps as a bound.
+const boundLength = 16
+
+// lowerText and upperText shorten bounds; upperText returns "" when there is no short upper bound.
+func lowerText(s string) string {
+	for i, n := 0, 0; i < len(s); n++ {
+		if n == boundLength {
+			return strings.Clone(s[:i])
+		}
+		_, size := utf8.DecodeRuneInString(s[i:])
+		i += size
+	}
+	return strings.Clone(s)
+}
+
+func upperText(s string) string {
+	short := lowerText(s)
+	if len(short) == len(s) {
+		return short
+	}
+	// The least text above all that begin with short: its last ASCII character but DEL, raised by one.
+	for i := len(short) - 1; i >= 0; i-- {
+		if short[i] < 0x7f {
+			return short[:i] + string(rune(short[i]+1))
+		}
+	}
+	return ""
+}
+
+// encoder writes rows into Parquet files. It keeps its buffers between files and isn't safe for concurrent use.
+type encoder struct {
+	d      *disk
+	events *parquet.GenericWriter[*eventRow]
+	out    *bufio.Writer
+	order  []*slot
+	sorted []*eventRow
+}
+
+// rowsPerWrite is how many rows the Parquet writer is given at a time.
+const rowsPerWrite = 256
+
+func newEncoder(d *disk) *encoder {
+	out := bufio.NewWriterSize(io.Discard, 256<<10)
+	return &encoder{d: d, out: out, events: parquet.NewGenericWriter[*eventRow](out, writerOptions()...)}
+}
+
+func writerOptions() []parquet.WriterOption {
+	options := []parquet.WriterOption{
+		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
+		parquet.CreatedBy("aitrail", fmt.Sprint("lake format ", Version), ""),
+		parquet.PageBufferSize(1 << 20),
+		parquet.WriteBufferSize(0),
+		parquet.DataPageVersion(1),
+		parquet.DictionaryMaxBytes(2 << 20),
+	}
+	for _, free := range []string{"requestParameters", "responseElements", "additionalEventData", "serviceEventDetails",
+		"addendum", "edgeDeviceDetails", "insightDetails", "eventContext", "extra", "errorMessage", "requestID", "eventID", "userAgent"} {
+		options = append(options, parquet.SkipPageBounds(free))
+	}
+	return options
+}
+
+// write writes rows to files, one for each day, each sorted by time.
+func (w *encoder) write(slots []*slot, dir string, name func() string) ([]*dataFile, error) {
+	w.order = append(w.order[:0], slots...)
+	slices.SortFunc(w.order, compareSlots)
+	var files []*dataFile
+	for rest := w.order; len(rest) > 0; {
+		d, ok := day(rest[0].row.EventTime)
+		n := 1
+		for n < len(rest) {
+			if e, also := day(rest[n].row.EventTime); e != d || also != ok {
+				break
+			}
+			n++
+		}
+		f := &dataFile{path: filepath.Join(dir, dayFolder(d, ok), name()), day: d, dayless: !ok}
+		if err := w.writeFile(f, rest[:n]); err != nil {
+			return files, err
+		}
+		files, rest = append(files, f), rest[n:]
+	}
+	return files, nil
+}
+
+func compareSlots(a, b *slot) int {
+	if c := a.row.EventTime.Compare(b.row.EventTime); c != 0 {
+		return c
+	}
+	return cmp.Or(cmp.Compare(a.ref.file, b.ref.file), cmp.Compare(a.ref.index, b.ref.index))
+}
+
+func dayFolder(d int32, ok bool) string {
+	if !ok {
+		return dayFieldName + "=null"
+	}
+	return dayFieldName + "=" + time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly)
+}
+
+func (w *encoder) writeFile(f *dataFile, slots []*slot) error {
+	f.refs, f.keys = make([]ref, len(slots)), make([]key, len(slots))
+	w.sorted = w.sorted[:0]
+	for i, s := range slots {
+		f.refs[i], f.keys[i] = s.ref, keyOf(s.row.EventID, s.row.Extra, s.row.RecipientAccountID)
+		f.bounds.add(&s.row)
+		w.sorted = append(w.sorted, &s.row)
+	}
+	f.bounds.own()
+	return w.create(f, w.sorted)
+}
+
+// own lets go of the rows' memory.
+func (b *bounds) own() {
+	for id, v := range b.text {
+		b.text[id] = [2]string{strings.Clone(v[0]), strings.Clone(v[1])}
+	}
+}
+
+func (w *encoder) create(f *dataFile, rows []*eventRow) error {
+	out, err := w.d.Create(f.path)
+	if err != nil {
+		return err
+	}
+	w.out.Reset(out)
+	w.events.Reset(w.out)
+	err = writeRows(w.events, rows)
+	if err == nil {
+		err = w.events.Close()
+	}
+	if err == nil {
+		err = w.out.Flush()
+	}
+	if closeErr := out.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = w.d.Remove(f.path)
+		return err
+	}
+	f.measure(w.events.File())
+	return nil
+}
+
+func writeRows[T any](w *parquet.GenericWriter[T], rows []T) error {
+	for len(rows) > 0 {
+		n := min(len(rows), rowsPerWrite)
+		if _, err := w.Write(rows[:n]); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// measure takes the metrics from a written file.
+func (f *dataFile) measure(view parquet.FileView) {
+	f.rows, f.bytes = view.NumRows(), view.Size()
+	f.metrics = metrics{map[int]int64{}, map[int]int64{}, map[int]int64{}, nil}
+	ids := leafIDs(view.Schema(), nil)
+	for _, group := range view.Metadata().RowGroups {
+		if offset := group.FileOffset; offset > 0 {
+			f.metrics.splits = append(f.metrics.splits, offset)
+		}
+		for i, c := range group.Columns {
+			m := &c.MetaData
+			f.metrics.sizes[ids[i]] += m.TotalCompressedSize
+			f.metrics.values[ids[i]] += m.NumValues
+			f.metrics.nulls[ids[i]] += m.Statistics.NullCount
+		}
+	}
+}
+
+// leafIDs appends the field ids of a schema's leaf columns, in order.
+func leafIDs(n parquet.Node, ids []int) []int {
+	for _, f := range n.Fields() {
+		if f.Leaf() {
+			ids = append(ids, f.ID())
+		} else {
+			ids = leafIDs(f, ids)
+		}
+	}
+	return ids
+}
+
+// iceberg describes the file for its table.
+func (f *dataFile) iceberg(d *disk, spec iceberg.PartitionSpec) (iceberg.DataFile, error) {
+	partition, logical := map[int]any{}, map[int]string{}
+	if !spec.IsUnpartitioned() {
+		logical[dayFieldID] = "date"
+		partition[dayFieldID] = iceberg.Date(f.day)
+		if f.dayless {
+			partition[dayFieldID] = nil
+		}
+	}
+	b, err := iceberg.NewDataFileBuilder(spec, iceberg.EntryContentData, d.name(f.path), iceberg.ParquetFile,
+		partition, logical, nil, f.rows, f.bytes)
+	if err != nil {
+		return nil, err
+	}
+	lower, upper, err := f.bounds.binary()
+	if err != nil {
+		return nil, err
+	}
+	b.ColumnSizes(f.metrics.sizes).ValueCounts(f.metrics.values).NullValueCounts(f.metrics.nulls)
+	b.LowerBoundValues(lower).UpperBoundValues(upper).SplitOffsets(f.metrics.splits)
+	if !spec.IsUnpartitioned() {
+		b.SortOrderID(timeSortID)
+	}
+	return b.Build(), nil
+}
+
+// binary returns the bounds in Iceberg's single-value form.
+func (b *bounds) binary() (lower, upper map[int][]byte, err error) {
+	lower, upper = map[int][]byte{}, map[int][]byte{}
+	if !b.first.IsZero() {
+		if lower[timeFieldID], err = iceberg.TimestampLiteral(b.first.UnixMicro()).MarshalBinary(); err != nil {
+			return nil, nil, err
+		}
+		if upper[timeFieldID], err = iceberg.TimestampLiteral(b.last.UnixMicro()).MarshalBinary(); err != nil {
+			return nil, nil, err
+		}
+	}
+	for id, v := range b.text {
+		lower[id] = []byte(lowerText(v[0]))
+		if u := upperText(v[1]); u != "" {
+			upper[id] = []byte(u)
+		}
+	}
+	return lower, upper, nil
+}
