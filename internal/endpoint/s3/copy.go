@@ -81,6 +81,9 @@ func (s *Service) copyObject(q *request) (*awsapi.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	sse := s.encryptionOf(q)
+	delete(meta, keyHeader)
+	sse.each(func(name, value string) { meta[name] = value })
 	to, err := s.store.Put(q.bucket, disk.Object{Key: q.key, Meta: meta}, f, cond)
 	if err != nil {
 		return nil, err
@@ -92,7 +95,7 @@ func (s *Service) copyObject(q *request) (*awsapi.Response, error) {
 	b := &backend{store: s.store}
 	setVersion(resp.Header, "X-Amz-Version-Id", string(b.shownVersion(q.bucket, to.Version)))
 	setVersion(resp.Header, "X-Amz-Copy-Source-Version-Id", string(b.shownVersion(src.bucket, from.Version)))
-	s.encryption(q, resp)
+	sse.each(resp.Header.Set)
 	return resp, nil
 }
 
@@ -164,7 +167,7 @@ func (s *Service) copyPart(q *request) (*awsapi.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.encryption(q, resp)
+	s.encryptionOf(q).each(resp.Header.Set)
 	return resp, nil
 }
 
@@ -189,14 +192,19 @@ func (s *Service) createUpload(q *request) (*awsapi.Response, error) {
 	if err := q.checkKey(); err != nil {
 		return nil, err
 	}
-	resp, err := s.forward(q)
+	header, err := q.metadata()
+	if err != nil {
+		return nil, err
+	}
+	s.encryptionOf(q).each(header.Set)
+	resp, err := s.forwardWith(q, header, disk.Condition{})
 	if err != nil {
 		return nil, err
 	}
 	if a := q.header("X-Amz-Checksum-Algorithm"); a != "" {
 		resp.Header.Set("X-Amz-Checksum-Algorithm", a)
 	}
-	s.encryption(q, resp)
+	s.encryptionOf(q).each(resp.Header.Set)
 	return resp, nil
 }
 
@@ -217,7 +225,7 @@ func (s *Service) uploadPart(q *request) (*awsapi.Response, error) {
 		return nil, err
 	}
 	resp.Header.Set(sum.header, sum.value)
-	s.encryption(q, resp)
+	s.encryptionOf(q).each(resp.Header.Set)
 	return resp, nil
 }
 
@@ -230,6 +238,6 @@ func (s *Service) completeUpload(q *request) (*awsapi.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.encryption(q, resp)
+	s.encryptionOf(q).each(resp.Header.Set)
 	return resp, nil
 }

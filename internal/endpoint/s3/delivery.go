@@ -24,11 +24,12 @@ const (
 // Delivery is a file that CloudTrail puts into a bucket.
 type Delivery struct {
 	Bucket, Key     string
-	Trail           string // the trail's ARN, which is aws:SourceArn
 	Body            []byte
 	ContentType     string            // "application/json"
 	ContentEncoding string            // "gzip"
-	Meta            map[string]string // user metadata, names without "x-amz-meta-"
+	Metadata        map[string]string // user metadata, names without "x-amz-meta-"
+	Trail           string            // the trail's ARN, which is aws:SourceArn
+	KMSKey          string            // the key it is encrypted with; "" means the bucket's default
 }
 
 // Deliver stores a file as CloudTrail does: as the principal cloudtrail.amazonaws.com, if the bucket's policy lets it.
@@ -43,9 +44,14 @@ func (s *Service) Deliver(_ context.Context, d Delivery) error {
 	if d.ContentEncoding != "" {
 		meta["Content-Encoding"] = d.ContentEncoding
 	}
-	for k, v := range d.Meta {
+	for k, v := range d.Metadata {
 		meta[http.CanonicalHeaderKey("X-Amz-Meta-"+k)] = v
 	}
+	e := s.bucketEncryption(d.Bucket)
+	if d.KMSKey != "" {
+		e = encryption{"aws:kms", d.KMSKey}
+	}
+	e.each(func(name, value string) { meta[name] = value })
 	meta[keep+checksumHeader+"Crc64nvme"] = digestOf("Crc64nvme", d.Body)
 	sum := md5.Sum(d.Body)
 	there, err := s.store.Head(d.Bucket, d.Key, "")

@@ -167,6 +167,7 @@ func (s *Service) putObject(q *request) (*awsapi.Response, error) {
 		return nil, err
 	}
 	header.Set(keep+sum.header, sum.value)
+	s.encryptionOf(q).each(header.Set)
 	if md5 := q.header("Content-Md5"); md5 != "" {
 		header.Set("Content-Md5", md5)
 	}
@@ -176,32 +177,45 @@ func (s *Service) putObject(q *request) (*awsapi.Response, error) {
 	}
 	resp.Header.Set(sum.header, sum.value)
 	resp.Header.Set("X-Amz-Checksum-Type", "FULL_OBJECT")
-	s.encryption(q, resp)
+	s.encryptionOf(q).each(resp.Header.Set)
 	return resp, nil
 }
 
-// encryption says in the answer how an object is encrypted at rest: as the request or the bucket's default has it.
-func (s *Service) encryption(q *request, resp *awsapi.Response) {
-	const algorithm, key = "X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"
-	if v := q.header(algorithm); v != "" && q.op.write {
-		resp.Header.Set(algorithm, v)
-		if id := q.header(key); id != "" {
-			resp.Header.Set(key, id)
-		}
-		return
+// encryption is how an object is encrypted at rest, as its headers say.
+type encryption struct{ algorithm, key string }
+
+const (
+	sseHeader = "X-Amz-Server-Side-Encryption"
+	keyHeader = "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"
+)
+
+// each calls set with the headers that say it.
+func (e encryption) each(set func(name, value string)) {
+	set(sseHeader, e.algorithm)
+	if e.key != "" {
+		set(keyHeader, e.key)
 	}
+}
+
+// bucketEncryption is the bucket's default.
+func (s *Service) bucketEncryption(bucket string) encryption {
 	var c struct {
 		Algorithm string `xml:"Rule>ApplyServerSideEncryptionByDefault>SSEAlgorithm"`
 		Key       string `xml:"Rule>ApplyServerSideEncryptionByDefault>KMSMasterKeyID"`
 	}
-	text, _ := s.config.get(q.bucket, "encryption")
+	text, _ := s.config.get(bucket, "encryption")
 	if xml.Unmarshal([]byte(text), &c) != nil || c.Algorithm == "" {
 		c.Algorithm = "AES256"
 	}
-	resp.Header.Set(algorithm, c.Algorithm)
-	if c.Key != "" {
-		resp.Header.Set(key, c.Key)
+	return encryption{c.Algorithm, c.Key}
+}
+
+// encryptionOf is what the request asks for a new object, or the bucket's default.
+func (s *Service) encryptionOf(q *request) encryption {
+	if v := q.header(sseHeader); v != "" {
+		return encryption{v, q.header(keyHeader)}
 	}
+	return s.bucketEncryption(q.bucket)
 }
 
 func (s *Service) getObject(q *request) (*awsapi.Response, error) {
@@ -209,7 +223,6 @@ func (s *Service) getObject(q *request) (*awsapi.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.encryption(q, resp)
 	for name := range resp.Header {
 		if strings.HasPrefix(name, "X-Amz-Checksum-") && (!strings.EqualFold(q.header("X-Amz-Checksum-Mode"), "ENABLED") || resp.Status == http.StatusPartialContent) {
 			resp.Header.Del(name)

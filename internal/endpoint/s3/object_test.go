@@ -63,7 +63,9 @@ func TestRangesAndConditionsOnReads(t *testing.T) {
 			t.Errorf("range %s: got %d bytes, want %d", tt.span, len(got), len(tt.want))
 		}
 	}
-	in := func() *s3.GetObjectInput { return &s3.GetObjectInput{Bucket: aws.String("logs"), Key: aws.String("big")} }
+	in := func() *s3.GetObjectInput {
+		return &s3.GetObjectInput{Bucket: aws.String("logs"), Key: aws.String("big")}
+	}
 	beyond := in()
 	beyond.Range = aws.String("bytes=3000000-")
 	_, err := c.GetObject(t.Context(), beyond)
