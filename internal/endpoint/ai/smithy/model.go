@@ -1,0 +1,151 @@
+package smithy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"sync"
+)
+
+//go:generate go run ./gen -botocore ${BOTOCORE_DATA} -out models bedrock bedrock-runtime bedrock-agent bedrock-agent-runtime sagemaker sagemaker-runtime comprehend rekognition textract translate polly transcribe
+
+//go:embed models
+var models embed.FS
+
+// Model is one SDK client's API. It is read only once loaded.
+type Model struct {
+	Client      string                // botocore's name: "bedrock-runtime"
+	Version     string                // "2023-09-30"
+	Protocol    string                // "rest-json" or "json"
+	JSONVersion string                `json:",omitempty"` // "1.0" or "1.1" for protocol "json"
+	Target      string                `json:",omitempty"` // the prefix of X-Amz-Target
+	Signing     string                // the service in a credential scope
+	Operations  map[string]*Operation // by name
+	Shapes      map[string]*Shape     // by name
+
+	routes router
+}
+
+// Operation is one operation of a Model.
+type Operation struct {
+	Name       string `json:"-"`
+	Model      *Model `json:"-"`
+	Input      *Shape `json:"-"` // nil: takes nothing
+	Output     *Shape `json:"-"` // nil: answers nothing
+	Method     string
+	URI        string
+	Status     int    `json:",omitempty"` // 0 means 200
+	InputName  string `json:",omitempty"`
+	OutputName string `json:",omitempty"`
+}
+
+// Shape is a type of a Model.
+type Shape struct {
+	Name        string   `json:"-"`
+	Item        *Shape   `json:"-"` // a list's members, a map's values
+	Type        string   // structure, list, map, string, integer, long, float, double, boolean, blob, timestamp
+	Members     []Member `json:",omitempty"`
+	Required    []string `json:",omitempty"`
+	ItemName    string   `json:",omitempty"`
+	Enum        []string `json:",omitempty"`
+	Min         *float64 `json:",omitempty"`
+	Max         *float64 `json:",omitempty"`
+	Pattern     string   `json:",omitempty"`
+	Payload     string   `json:",omitempty"` // the member that is the HTTP body
+	Format      string   `json:",omitempty"` // of timestamps: iso8601, unixTimestamp, rfc822
+	Sensitive   bool     `json:",omitempty"`
+	Document    bool     `json:",omitempty"` // any JSON value
+	Union       bool     `json:",omitempty"`
+	EventStream bool     `json:",omitempty"`
+	Event       bool     `json:",omitempty"`
+	Exception   bool     `json:",omitempty"`
+
+	once    sync.Once
+	pattern *regexp.Regexp
+}
+
+// Member is one member of a structure.
+type Member struct {
+	Shape     *Shape `json:"-"`
+	Name      string
+	ShapeName string
+	In        string `json:",omitempty"` // uri, querystring, header, headers, statusCode; "" is the body
+	Wire      string `json:",omitempty"` // its name there, if another
+	Format    string `json:",omitempty"`
+	Sensitive bool   `json:",omitempty"`
+	Token     bool   `json:",omitempty"` // an idempotency token: SDKs fill it in
+	Payload   bool   `json:",omitempty"` // of events: the member is the whole message
+}
+
+// WireName is the member's name in a message.
+func (m *Member) WireName() string {
+	if m.Wire != "" {
+		return m.Wire
+	}
+	return m.Name
+}
+
+// Member returns the structure's member with the name, or nil.
+func (s *Shape) Member(name string) *Member {
+	for i := range s.Members {
+		if s.Members[i].Name == name {
+			return &s.Members[i]
+		}
+	}
+	return nil
+}
+
+// Load reads the embedded model of an SDK client.
+func Load(client string) (*Model, error) {
+	packed, err := models.ReadFile("models/" + client + ".json.gz")
+	if err != nil {
+		return nil, fmt.Errorf("loading the API model of %q: %w", client, err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("loading the API model of %q: %w", client, err)
+	}
+	m := &Model{}
+	if err := json.NewDecoder(z).Decode(m); err != nil {
+		return nil, fmt.Errorf("loading the API model of %q: %w", client, err)
+	}
+	return m, m.link()
+}
+
+// link turns names into pointers and builds the routes.
+func (m *Model) link() error {
+	find := func(name string) (*Shape, error) {
+		if s := m.Shapes[name]; s != nil || name == "" {
+			return s, nil
+		}
+		return nil, fmt.Errorf("the API model of %q has no shape %q", m.Client, name)
+	}
+	var err error
+	for name, s := range m.Shapes {
+		s.Name = name
+		if s.Item, err = find(s.ItemName); err != nil {
+			return err
+		}
+		for i := range s.Members {
+			if s.Members[i].Shape, err = find(s.Members[i].ShapeName); err != nil {
+				return err
+			}
+		}
+	}
+	for name, op := range m.Operations {
+		op.Name, op.Model = name, m
+		if op.Input, err = find(op.InputName); err != nil {
+			return err
+		}
+		if op.Output, err = find(op.OutputName); err != nil {
+			return err
+		}
+		if m.Protocol == "rest-json" {
+			m.routes.add(op)
+		}
+	}
+	return nil
+}
