@@ -1,0 +1,462 @@
+package digest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+)
+
+const (
+	defaultPeriod = time.Hour      // of a digest
+	longestPeriod = 24 * time.Hour // that is believed
+	spill         = time.Hour      // after Options.To, for log files delivered late
+	window        = 8              // digests read ahead
+	maxMissing    = 10000          // findings for one gap; the last stands for the rest
+)
+
+// chainName tells the chains of a place apart.
+type chainName struct {
+	trail, home string
+	backfill    bool
+}
+
+// listed is a digest found by listing.
+type listed struct {
+	path string
+	key  cloudtrail.Key
+}
+
+// A chain is the digests of one trail, walked from the newest to the oldest.
+type chain struct {
+	place *place
+	name  chainName
+	files *sync.WaitGroup
+
+	beyond  bool          // there are digests after the range
+	period  time.Duration // that digests have
+	periods []period      // what the digests cover, newest first
+
+	mu      sync.Mutex // files being hashed report under it
+	summary Chain
+}
+
+// A period is what is known of a stretch of time.
+type period struct {
+	from, to time.Time
+	verdict  Verdict
+	reason   string
+}
+
+// node is a digest as it was read, and what became of it.
+type node struct {
+	listed
+	bucket   string
+	body     []byte // nil once its log files are taken over
+	digest   *Digest
+	hash     string
+	meta     map[string]string
+	trailing int64
+	err      error
+	layout   layout
+	start    time.Time // of its period, see chain.span
+	verdict  Verdict
+	reason   string
+}
+
+// listDigests fills p.digests, each list newest first. To the range belong one digest after it, which carries the
+// signature of the range's newest, and one before it, from which on digests can be missing.
+func (p *place) listDigests(ctx context.Context) error {
+	from := p.v.opts.From
+	if !from.IsZero() {
+		from = from.Add(-longestPeriod)
+	}
+	for _, at := range p.folders[cloudtrail.KindDigest] {
+		err := p.list(ctx, at, from, time.Time{}, func(path string, key cloudtrail.Key) {
+			if key.Kind == cloudtrail.KindDigest {
+				name := chainName{key.Trail, key.HomeRegion, key.Backfill}
+				p.digests[name] = append(p.digests[name], listed{path, key})
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, list := range p.digests {
+		slices.SortFunc(list, func(a, b listed) int {
+			if c := b.key.Time.Compare(a.key.Time); c != 0 {
+				return c
+			}
+			return strings.Compare(a.path, b.path)
+		})
+	}
+	return nil
+}
+
+// verify walks the chain. The log files it names may still be hashed when it returns.
+func (c *chain) verify(ctx context.Context, list []listed) error {
+	carrier, list, anchor := c.cut(list)
+	if len(list) == 0 {
+		return nil
+	}
+	v := c.place.v
+	oldest, newest := list[len(list)-1].key.Time, list[0].key.Time
+	if err := v.ring.fetch(ctx, c.place.region, oldest.Add(-longestPeriod), newest.Add(2*time.Hour)); err != nil {
+		return err
+	}
+	if v.ring.source == nil {
+		c.found(Finding{Kind: KeysAbsent, Detail: "no public keys were given: signatures were not checked"})
+	}
+	if c.name.backfill {
+		c.found(Finding{Kind: Backfill, Count: int64(len(list)), Detail: "digests made later, of log files that earlier digests lack"})
+	}
+	var newer *node
+	if carrier != nil {
+		newer = c.load(ctx, v.src.Bucket(), *carrier)
+		if _, err := c.examine(ctx, newer, nil); err != nil {
+			return err
+		}
+		c.span(newer)
+	}
+	loaded, stop := c.readAhead(ctx, list)
+	defer stop()
+	for cur := range loaded {
+		var err error
+		if newer, err = c.step(ctx, newer, cur); err != nil {
+			return err
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	var end *node
+	if anchor != nil {
+		end = &node{listed: *anchor}
+	}
+	_, _, err := c.reach(ctx, newer, end)
+	return err
+}
+
+// cut divides a list at the ends of the range.
+func (c *chain) cut(list []listed) (carrier *listed, in []listed, anchor *listed) {
+	opts := c.place.v.opts
+	first := 0
+	for first < len(list) && c.after(list[first].key.Time) {
+		first++
+	}
+	last := len(list)
+	if !opts.From.IsZero() {
+		for last > first && list[last-1].key.Time.Before(opts.From) {
+			last--
+		}
+	}
+	if first > 0 {
+		carrier, c.beyond = &list[first-1], true
+	}
+	if last < len(list) {
+		anchor = &list[last]
+	}
+	c.period = usual(list)
+	return carrier, list[first:last], anchor
+}
+
+// readAhead reads digests, several at a time, and gives them in order.
+func (c *chain) readAhead(ctx context.Context, list []listed) (<-chan *node, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	queue := make(chan chan *node, window)
+	out := make(chan *node)
+	var group sync.WaitGroup
+	group.Go(func() {
+		defer close(queue)
+		for _, l := range list {
+			one := make(chan *node, 1)
+			select {
+			case queue <- one:
+				group.Go(func() { one <- c.load(ctx, c.place.v.src.Bucket(), l) })
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	group.Go(func() {
+		defer close(out)
+		for one := range queue {
+			select {
+			case out <- <-one:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return out, func() { cancel(); group.Wait() }
+}
+
+// load reads one digest. Whatever goes wrong is in the node.
+func (c *chain) load(ctx context.Context, bucket string, l listed) *node {
+	n := &node{listed: l, bucket: bucket}
+	release, err := c.place.v.slot(ctx)
+	if err != nil {
+		n.err = &readError{err}
+		return n
+	}
+	defer release()
+	file, meta, err := c.place.v.src.Open(ctx, bucket, l.path)
+	if err != nil {
+		n.err = &readError{err}
+		return n
+	}
+	defer file.Close()
+	var body bytes.Buffer
+	_, n.trailing, n.err = inflate(&body, file, MaxDigest, c.place.v.copied)
+	if n.err != nil {
+		return n
+	}
+	n.meta, n.body, n.hash = meta, body.Bytes(), Hash(body.Bytes())
+	n.digest, n.err = Decode(n.body)
+	if n.digest != nil && c.place.v.copied {
+		n.layout = layoutOf(n.digest.DigestS3Object, l.path)
+	}
+	return n
+}
+
+// span sets the start of the digest's period: what a sound digest says, and otherwise what the chain's digests have.
+func (c *chain) span(n *node) {
+	n.start = n.key.Time.Add(-c.period)
+	if n.verdict != Verified {
+		return
+	}
+	n.start, _ = n.digest.Start() // Decode has read it
+	if p := n.key.Time.Sub(n.start); p > 0 && p <= longestPeriod {
+		c.period = p
+	}
+}
+
+// usual returns the usual time between digests.
+func usual(list []listed) time.Duration {
+	var gaps []time.Duration
+	for i := range len(list) - 1 {
+		if gap := list[i].key.Time.Sub(list[i+1].key.Time); gap > 0 && gap <= longestPeriod {
+			gaps = append(gaps, gap)
+		}
+	}
+	if len(gaps) < 2 {
+		return defaultPeriod
+	}
+	slices.Sort(gaps)
+	return gaps[len(gaps)/2]
+}
+
+// absent tells whether the digest isn't there.
+func (n *node) absent() bool { return errors.Is(n.err, fs.ErrNotExist) }
+
+// step takes the next listed digest, and returns the one with which to look at the one after it.
+func (c *chain) step(ctx context.Context, newer, cur *node) (*node, error) {
+	newer, linked, err := c.reach(ctx, newer, cur)
+	if err != nil {
+		return nil, err
+	}
+	stray := newer != nil && !linked && newer.verdict != Failed && newer.digest.PreviousDigestS3Object != "" &&
+		!c.linkTime(newer).After(cur.key.Time)
+	witness := newer
+	if !linked {
+		witness = nil
+	}
+	findings, err := c.examine(ctx, cur, witness)
+	if err != nil {
+		return nil, err
+	}
+	if stray && cur.verdict != Failed {
+		findings = append(findings, Finding{
+			Kind: ChainBroken, Key: cur.path, Digest: newer.path, Expected: newer.digest.PreviousDigestS3Object,
+			Detail: "the next digest names another one as its predecessor",
+		})
+	}
+	c.settle(ctx, cur, findings)
+	if stray {
+		return newer, nil
+	}
+	return cur, nil
+}
+
+// linkTime returns the end of the period of the digest that n names as its predecessor.
+func (c *chain) linkTime(n *node) time.Time {
+	if key, ok := cloudtrail.ParseKey(n.digest.PreviousDigestS3Object); ok && key.Kind == cloudtrail.KindDigest {
+		return key.Time
+	}
+	return n.start
+}
+
+// reach goes from one digest to the next listed one, nil if there is none: it takes in digests that are named but were
+// not listed, and reports those that are missing between. It returns the digest that comes after cur, and whether that
+// names cur.
+func (c *chain) reach(ctx context.Context, newer, cur *node) (*node, bool, error) {
+	for newer != nil {
+		if newer.verdict == Failed {
+			c.missing(newer, cur, newer.start, "")
+			return newer, false, nil
+		}
+		link := newer.digest.Previous()
+		if link.Key == "" {
+			c.started(newer, cur)
+			return newer, false, nil
+		}
+		path := newer.layout.path(link.Key)
+		here := c.place.v.copied || link.Bucket == c.place.v.src.Bucket()
+		at := c.linkTime(newer)
+		switch {
+		case cur != nil && here && plainName(path) == plainName(cur.path):
+			return newer, true, nil
+		case cur != nil && !at.After(cur.key.Time):
+			return newer, false, nil
+		case !c.place.v.opts.From.IsZero() && at.Before(c.place.v.opts.From):
+			return newer, false, nil
+		case !at.Before(newer.key.Time): // a chain never goes forward: don't go round in a circle
+			return newer, false, nil
+		}
+		key, _ := cloudtrail.ParseKey(path)
+		key.Time = at
+		extra := c.load(ctx, link.Bucket, listed{path, key})
+		if extra.absent() {
+			c.missing(newer, cur, at, path)
+			return newer, false, nil
+		}
+		findings, err := c.examine(ctx, extra, newer)
+		if err != nil {
+			return nil, false, err
+		}
+		c.settle(ctx, extra, findings)
+		newer = extra
+	}
+	return nil, false, nil
+}
+
+// plainName is a path without ".gz", which a copy may have lost.
+func plainName(path string) string { return strings.TrimSuffix(path, ".gz") }
+
+// started notes that a chain begins at n, and again if there are older digests.
+func (c *chain) started(n, older *node) {
+	if older == nil {
+		c.found(Finding{Kind: ChainStarted, Key: n.path, From: n.start, Detail: "the first digest: it has no predecessor"})
+		return
+	}
+	c.found(Finding{
+		Kind: ChainRestarted, Key: n.path, From: older.key.Time, To: n.start,
+		Detail: "logging or log file validation was stopped and started again: nothing tells what was delivered between",
+	})
+}
+
+// missing reports the digests between newer and cur, the newest of which ended at end; path is that one's, if known.
+func (c *chain) missing(newer, cur *node, end time.Time, path string) {
+	for n := 0; ; n++ {
+		if n > 0 || path == "" {
+			if cur == nil || !end.After(cur.key.Time.Add(c.period/2)) {
+				return
+			}
+			path = c.pathAt(newer, end)
+		}
+		f := Finding{
+			Kind: DigestMissing, Key: path, Digest: newer.path, From: end.Add(-c.period), To: end,
+			Detail: "the digest of this period is not there",
+		}
+		if n == maxMissing {
+			f.From, f.Count = cur.key.Time, int64(end.Sub(cur.key.Time)/c.period)
+		}
+		if !c.after(end) {
+			c.found(f)
+			c.count(Failed)
+			c.periods = append(c.periods, period{f.From, f.To, Failed, string(DigestMissing)})
+		}
+		if n == maxMissing {
+			return
+		}
+		end = end.Add(-c.period)
+	}
+}
+
+// after tells whether a digest that ended then lies after the range.
+func (c *chain) after(end time.Time) bool {
+	to := c.place.v.opts.To
+	return !to.IsZero() && end.After(to.Add(spill))
+}
+
+// pathAt returns the path of a digest beside n that ends at another time.
+func (c *chain) pathAt(n *node, end time.Time) string {
+	key := n.key
+	key.Time = end
+	_, at := where(n.path, n.key)
+	if at.dated {
+		return at.path + end.UTC().Format("2006/01/02/") + key.Name()
+	}
+	return at.path + key.Name()
+}
+
+// settle enters a digest into the report and sees to its log files.
+func (c *chain) settle(ctx context.Context, n *node, findings []Finding) {
+	if n.trailing > 0 && n.verdict != Failed {
+		findings = append(findings, Finding{Kind: DigestTrailing, Key: n.path, Count: n.trailing, Detail: "bytes follow the gzip member"})
+	}
+	c.found(findings...)
+	c.count(n.verdict)
+	c.span(n)
+	if n.verdict != Failed {
+		c.covers(n.start, n.key.Time)
+	}
+	// Where a digest that proves nothing was taken to begin too early, a sound one knows better.
+	if last := len(c.periods) - 1; last >= 0 && c.periods[last].verdict != Verified && c.periods[last].from.Before(n.key.Time) {
+		c.periods[last].from = n.key.Time
+	}
+	c.periods = append(c.periods, period{n.start, n.key.Time, n.verdict, n.reason})
+	c.logFiles(ctx, n)
+	n.body = nil
+}
+
+func (c *chain) covers(from, to time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.summary.From.IsZero() || from.Before(c.summary.From) {
+		c.summary.From = from
+	}
+	if to.After(c.summary.To) {
+		c.summary.To = to
+	}
+}
+
+func (c *chain) count(v Verdict) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.summary.Digests.count(v)
+}
+
+func (c *chain) found(findings ...Finding) {
+	for i := range findings {
+		findings[i].Trail = c.name.trail
+	}
+	c.place.found(findings...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, f := range findings {
+		if f.Kind.severity() == SeverityFinding {
+			c.summary.Findings++
+		}
+	}
+}
+
+// close adds the chain to the report, when all its files are hashed.
+func (c *chain) close() {
+	s := c.summary
+	if s.Digests.Total == 0 {
+		return
+	}
+	p := c.place
+	s.Organization, s.Account, s.Region = p.organization, p.account, p.region
+	s.Trail, s.HomeRegion, s.Backfill = c.name.trail, c.name.home, c.name.backfill
+	p.v.mu.Lock()
+	defer p.v.mu.Unlock()
+	p.v.report.Chains = append(p.v.report.Chains, s)
+	p.v.report.Digests.add(s.Digests)
+}

@@ -1,0 +1,88 @@
+package digest
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// Why a file's content is not to be had, or not whole. Any other error of inflate means: no gzip file.
+var (
+	errTruncated = errors.New("the gzip member breaks off")
+	errTooLong   = errors.New("too long")
+)
+
+// readError is an error of the source, not of the file.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+// watched remembers the error that its reader gave, which inflating would hide.
+type watched struct {
+	r   io.Reader
+	err error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return n, err
+}
+
+// inflater holds what inflating needs, to be used again.
+type inflater struct {
+	in     *bufio.Reader
+	gz     gzip.Reader
+	buffer []byte
+}
+
+var inflaters = sync.Pool{New: func() any {
+	return &inflater{in: bufio.NewReaderSize(nil, 64<<10), buffer: make([]byte, 64<<10)}
+}}
+
+// inflate writes the content of src's first gzip member to w: what CloudTrail hashed. It returns the content's length
+// and how many bytes follow the member. Where plain is set, a file that isn't gzip is its own content.
+func inflate(w io.Writer, src io.Reader, limit int64, plain bool) (n, trailing int64, err error) {
+	f := inflaters.Get().(*inflater)
+	defer inflaters.Put(f)
+	source := &watched{r: src}
+	f.in.Reset(source)
+	defer f.in.Reset(nil)
+	n, trailing, err = f.run(w, limit, plain)
+	switch {
+	case source.err != nil:
+		return n, 0, &readError{source.err}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		err = errTruncated
+	}
+	return n, trailing, err
+}
+
+func (f *inflater) run(w io.Writer, limit int64, plain bool) (n, trailing int64, err error) {
+	if magic, _ := f.in.Peek(2); plain && string(magic) != "\x1f\x8b" && len(magic) > 0 {
+		n, err = io.CopyBuffer(w, io.LimitReader(f.in, limit+1), f.buffer)
+	} else {
+		if err := f.gz.Reset(f.in); err != nil {
+			return 0, 0, err
+		}
+		f.gz.Multistream(false)
+		n, err = io.CopyBuffer(w, io.LimitReader(&f.gz, limit+1), f.buffer)
+	}
+	if err == nil && n > limit {
+		err = fmt.Errorf("%w: over %d bytes", errTooLong, limit)
+	}
+	if err != nil {
+		return n, 0, err
+	}
+	trailing, err = io.CopyBuffer(io.Discard, io.LimitReader(onlyReader{f.in}, limit), f.buffer)
+	return n, trailing, err
+}
+
+// onlyReader hides all but Read, so that the buffer at hand is used.
+type onlyReader struct{ io.Reader }

@@ -1,0 +1,128 @@
+package digest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+)
+
+// logFiles hashes the log files that a digest names. It returns when the last has begun. What a failed digest names is
+// not believed: those files are judged with the ones that none names.
+func (c *chain) logFiles(ctx context.Context, n *node) {
+	if n.verdict == Failed {
+		return
+	}
+	for _, f := range n.digest.LogFiles {
+		path := n.layout.path(f.S3Object)
+		c.place.name(path)
+		release, err := c.place.v.slot(ctx)
+		if err != nil {
+			return // verify returns the error
+		}
+		c.files.Go(func() {
+			defer release()
+			c.logFile(ctx, n, f, path)
+		})
+	}
+}
+
+// name remembers that a digest names a log file.
+func (p *place) name(path string) {
+	p.named[maphash.String(p.v.seed, plainName(path))] = struct{}{}
+	if key, ok := cloudtrail.ParseKey(path); ok {
+		p.kinds[key.Kind] = struct{}{}
+	}
+}
+
+func (p *place) isNamed(path string) bool {
+	_, ok := p.named[maphash.String(p.v.seed, plainName(path))]
+	return ok
+}
+
+// told counts a log file for the chain and the report.
+func (c *chain) told(f FileVerdict, size int64) {
+	c.mu.Lock()
+	c.summary.LogFiles.count(f.Verdict)
+	c.mu.Unlock()
+	c.place.v.tell(f, size)
+}
+
+// logFile hashes one log file.
+func (c *chain) logFile(ctx context.Context, n *node, f LogFile, path string) {
+	path, size, finding := c.checkLogFile(ctx, f, path)
+	if ctx.Err() != nil {
+		return
+	}
+	verdict := FileVerdict{path, n.verdict, n.reason, n.path}
+	if finding != nil {
+		verdict.Verdict, verdict.Reason = Failed, string(finding.Kind)
+		if finding.Kind == LogFileUnreadable || finding.Kind == HashAlgorithmUnlike {
+			verdict.Verdict = Unverifiable
+		}
+		finding.Key, finding.Digest = path, n.path
+		if n.verdict != Verified {
+			finding.Detail += "; the digest that says so is not proven itself"
+		}
+		c.found(*finding)
+	}
+	c.told(verdict, size)
+}
+
+// checkLogFile compares a log file with what a digest says of it; nil if it holds. It returns the path at which the
+// file was found, which in a copy may lack ".gz".
+func (c *chain) checkLogFile(ctx context.Context, f LogFile, path string) (string, int64, *Finding) {
+	if f.HashAlgorithm != HashAlgorithm {
+		return path, 0, &Finding{
+			Kind: HashAlgorithmUnlike, Expected: HashAlgorithm, Found: f.HashAlgorithm,
+			Detail: "the digest names a hash algorithm that is not CloudTrail's",
+		}
+	}
+	copied := c.place.v.copied
+	file, _, err := c.place.v.src.Open(ctx, f.S3Bucket, path)
+	if plain, ok := strings.CutSuffix(path, ".gz"); ok && copied && errors.Is(err, fs.ErrNotExist) {
+		if opened, _, again := c.place.v.src.Open(ctx, f.S3Bucket, plain); again == nil {
+			file, path, err = opened, plain, nil
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return path, 0, &Finding{Kind: LogFileMissing, Expected: f.HashValue, Detail: "the log file is not there"}
+	}
+	if err != nil {
+		return path, 0, &Finding{Kind: LogFileUnreadable, Detail: err.Error()}
+	}
+	defer file.Close()
+	size, finding := checkContent(file, f.HashValue, copied)
+	return path, size, finding
+}
+
+// checkContent compares a file's content with its hash.
+func checkContent(file io.Reader, want string, copied bool) (int64, *Finding) {
+	h := sha256.New()
+	size, trailing, err := inflate(h, file, MaxLogFile, copied)
+	got := hex.EncodeToString(h.Sum(nil))
+	var read *readError
+	switch {
+	case errors.As(err, &read):
+		return size, &Finding{Kind: LogFileUnreadable, Detail: err.Error()}
+	case errors.Is(err, errTruncated):
+		return size, &Finding{
+			Kind: LogFileTruncated, Expected: want,
+			Detail: fmt.Sprintf("the file breaks off; %d bytes of content could be read", size),
+		}
+	case err != nil:
+		return size, &Finding{Kind: LogFileAltered, Expected: want, Detail: err.Error()}
+	case !strings.EqualFold(got, want):
+		return size, &Finding{Kind: LogFileAltered, Expected: want, Found: got, Detail: "its content has another hash"}
+	case trailing > 0:
+		return size, &Finding{Kind: LogFileTrailing, Count: trailing, Detail: "bytes follow the gzip member that was delivered"}
+	}
+	return size, nil
+}
