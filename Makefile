@@ -1,0 +1,37 @@
+# aitrail: make demo, make test; the rest is for those who change it.
+GO ?= go
+FUZZTIME ?= 3s
+
+.PHONY: demo build test check bench fuzz generate
+
+# The whole way on a local endpoint, from calls to answers. Needs no AWS account.
+demo: build
+	bin/aitrail demo
+
+build:
+	$(GO) build -trimpath -o bin/aitrail ./cmd/aitrail
+
+test:
+	$(GO) test ./...
+
+# All that must hold before a change is merged.
+check:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -race -shuffle=on ./...
+	$(MAKE) fuzz
+
+# Every fuzzer for a few seconds each: make fuzz FUZZTIME=1m for longer.
+fuzz:
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read dir; do \
+		for f in $$(grep -h '^func Fuzz' $$dir/*_test.go | sed 's/func \(Fuzz[A-Za-z0-9_]*\).*/\1/'); do \
+			echo "$$dir $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; done
+
+# Speed, as ratios against named peers in one run; see docs/performance.md.
+bench:
+	$(GO) run ./bench
+
+generate:
+	$(GO) generate ./...
