@@ -66,8 +66,9 @@ func (f *batchFile) drops(index uint32) bool {
 
 // chunk is rows in memory that become data files together.
 type chunk struct {
-	rows rows
-	w    *encoder
+	rows   rows
+	w      *encoder
+	normal normalizer
 }
 
 // NewBatch begins a batch: log files whose events go into the lake by one commit.
@@ -117,7 +118,7 @@ func (f *File) Event(e *cloudtrail.Event, index int) error {
 	if f.c == nil {
 		return errors.New("event added to a log file that was ended")
 	}
-	call := Normalize(e)
+	call := f.c.normal.call(e)
 	s := f.c.rows.add(e, &call, f.row.Object, ref{f.row.number, uint32(index)})
 	f.row.Events++
 	if t := s.row.EventTime; !t.IsZero() {

@@ -58,13 +58,13 @@ type eventRow struct {
 	InferenceRegion string `parquet:"inference_region,optional,dict,id(53)" doc:"the Region where the model ran"`
 	Actor           string `parquet:"actor,optional,dict,id(54)" doc:"who really called"`
 	ActorKind       string `parquet:"actor_kind,optional,dict,id(55)" doc:"root, user, role, federated, service, api_key, anonymous, account, unknown"`
-	Client          string `parquet:"client,optional,dict,id(56)" doc:"console, cli, sdk/LANGUAGE, terraform, pulumi, cloudformation, service, browser, other"`
+	Client          string `parquet:"client,optional,dict,id(56)" doc:"console, cli, sdk/LANGUAGE, terraform, opentofu, pulumi, cloudformation, cdk, service, browser, other"`
 	Outcome         string `parquet:"outcome,optional,dict,id(57)" doc:"ok, denied, throttled, invalid, error"`
 	InputTokens     *int64 `parquet:"input_tokens,id(58)" doc:"tokens in; null when the record doesn't tell"`
 	OutputTokens    *int64 `parquet:"output_tokens,id(59)" doc:"tokens out; null when the record doesn't tell"`
 	GuardrailID     string `parquet:"guardrail_id,optional,dict,id(60)" doc:"the guardrail applied; several are joined by commas"`
-	CallRole        string `parquet:"call_role,optional,dict,id(61)" doc:"primary (one a call), completion (the end of its stream), copy, service, network, insight; null for events of other services"`
-	ParentRequestID string `parquet:"parent_request_id,optional,id(62)" doc:"of a completion: requestID of its call"`
+	CallRole        string `parquet:"call_role,optional,dict,id(61)" doc:"what the event is of a call: primary (the call), completion (the end of its stream), copy, network, insight, aggregate, service; null for events of other services"`
+	ParentRequestID string `parquet:"parent_request_id,optional,id(62)" doc:"of the end of a stream: requestID of its call"`
 
 	SourceObject string `parquet:"source_object,optional,dict,id(70)" doc:"URL of the log file"`
 	SourceIndex  int64  `parquet:"source_index,delta,id(71)" doc:"place of the record in the log file, from 0"`
