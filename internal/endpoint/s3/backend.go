@@ -102,7 +102,7 @@ func (b *backend) ListBucket(name string, prefix *gofakes3.Prefix, page gofakes3
 }
 
 func (b *backend) CreateBucket(name string) error {
-	return b.fail(b.store.CreateBucket(name, "us-east-1"))
+	return b.fail(b.store.CreateBucket(name, "us-east-1", disk.Unversioned))
 }
 
 func (b *backend) BucketExists(name string) (bool, error) {

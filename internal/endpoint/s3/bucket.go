@@ -104,38 +104,48 @@ func (s *Service) createBucket(q *request) (*awsapi.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// What a bucket of that name left behind when the process died deleting it must not come back.
-	if _, err := s.store.Bucket(q.bucket); errors.Is(err, disk.ErrNoBucket) {
-		if err := s.config.clear(q.bucket); err != nil {
-			return nil, err
-		}
+	_, err = s.store.Bucket(q.bucket)
+	if err == nil && region == "us-east-1" {
+		return created(q), nil
 	}
-	err = s.store.CreateBucket(q.bucket, region)
-	if errors.Is(err, disk.ErrBucketExists) && region == "us-east-1" {
-		return &awsapi.Response{Header: http.Header{"Location": {"/" + q.bucket}}}, nil
+	if err == nil {
+		return nil, bucketOwned()
 	}
-	if errors.Is(err, disk.ErrBucketExists) {
-		return nil, &awsapi.Error{Code: "BucketAlreadyOwnedByYou", Message: "Your previous request to create the named bucket succeeded and you already own it.", Status: http.StatusConflict}
-	}
-	if err != nil {
+	if !errors.Is(err, disk.ErrNoBucket) {
 		return nil, err
 	}
-	change := map[string]string{}
+	// What a bucket of that name left behind when the process died deleting it must not come back.
+	if err := s.config.clear(q.bucket); err != nil {
+		return nil, err
+	}
+	// The configuration comes first: without the bucket it is nothing, so the bucket is never seen without it.
+	config, versioning := map[string]string{}, disk.Unversioned
 	if ownership := q.header("X-Amz-Object-Ownership"); ownership != "" {
-		change["ownershipControls"] = `<OwnershipControls xmlns="` + xmlns + `"><Rule><ObjectOwnership>` + escapeXML(ownership) + `</ObjectOwnership></Rule></OwnershipControls>`
+		config["ownershipControls"] = `<OwnershipControls xmlns="` + xmlns + `"><Rule><ObjectOwnership>` + escapeXML(ownership) + `</ObjectOwnership></Rule></OwnershipControls>`
 	}
 	if strings.EqualFold(q.header("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
-		change["object-lock"] = `<ObjectLockConfiguration xmlns="` + xmlns + `"><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>`
-		if err := s.store.SetVersioning(q.bucket, disk.Enabled); err != nil {
+		versioning = disk.Enabled
+		config["object-lock"] = `<ObjectLockConfiguration xmlns="` + xmlns + `"><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>`
+	}
+	if len(config) > 0 {
+		if err := s.config.put(q.bucket, config); err != nil {
 			return nil, err
 		}
 	}
-	if len(change) > 0 {
-		if err := s.config.put(q.bucket, change); err != nil {
-			return nil, err
-		}
+	if err := s.store.CreateBucket(q.bucket, region, versioning); errors.Is(err, disk.ErrBucketExists) {
+		return nil, bucketOwned()
+	} else if err != nil {
+		return nil, err
 	}
-	return &awsapi.Response{Header: http.Header{"Location": {"/" + q.bucket}}}, nil
+	return created(q), nil
+}
+
+func created(q *request) *awsapi.Response {
+	return &awsapi.Response{Header: http.Header{"Location": {"/" + q.bucket}}}
+}
+
+func bucketOwned() error {
+	return &awsapi.Error{Code: "BucketAlreadyOwnedByYou", Message: "Your previous request to create the named bucket succeeded and you already own it.", Status: http.StatusConflict}
 }
 
 func escapeXML(s string) string {

@@ -42,7 +42,7 @@ func (s *Service) forwardWith(q *request, header http.Header, cond disk.Conditio
 		method = http.MethodGet // gofakes3's HEAD knows no versions; the body is not read from disk unless it is sent
 	}
 	for name, values := range q.query {
-		if !strings.HasPrefix(strings.ToLower(name), "x-") {
+		if forwarded(name) {
 			query[name] = values
 		}
 	}
@@ -64,6 +64,16 @@ func (s *Service) forwardWith(q *request, header http.Header, cond disk.Conditio
 		return nil, b.err
 	}
 	return w.response()
+}
+
+// forwarded tells whether gofakes3 is to see a query parameter: it takes some others for operations of their own.
+func forwarded(name string) bool {
+	switch name {
+	case "versionId", "uploads", "uploadId", "partNumber", "max-parts", "part-number-marker", "max-uploads", "key-marker",
+		"upload-id-marker", "prefix":
+		return true
+	}
+	return strings.HasPrefix(name, "response-")
 }
 
 // validRange tells whether a Range header is one S3 heeds; it ignores others, as HTTP asks.

@@ -101,10 +101,10 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// sweep removes the bodies that no record names, and empty folders.
-func (s *Store) sweep() error {
-	named := map[string]struct{}{}
-	err := s.db.View(func(tx *bbolt.Tx) error {
+// named returns the bodies that records name.
+func (s *Store) named() (map[blob]struct{}, error) {
+	named := map[blob]struct{}{}
+	return named, s.db.View(func(tx *bbolt.Tx) error {
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			if len(name) < 2 || name[1] != ':' || name[0] == preUploads[0] {
 				return nil
@@ -116,11 +116,16 @@ func (s *Store) sweep() error {
 				if err := json.Unmarshal(v, &rec); err != nil {
 					return err
 				}
-				named[s.blobs.path(rec.Blob)] = struct{}{}
+				named[rec.Blob] = struct{}{}
 				return nil
 			})
 		})
 	})
+}
+
+// sweep removes the bodies that no record names, and empty folders.
+func (s *Store) sweep() error {
+	named, err := s.named()
 	if err != nil {
 		return err
 	}
@@ -133,8 +138,16 @@ func (s *Store) sweep() error {
 			folders = append(folders, path)
 			return nil
 		}
-		if _, ok := named[path]; ok {
-			return nil
+		var id blob
+		var folder uint64
+		rel, err := filepath.Rel(s.blobs.dir, path)
+		if err != nil {
+			return err
+		}
+		if n, _ := fmt.Sscanf(filepath.ToSlash(rel), "%x/%x/%x", &id[0], &folder, &id[1]); n == 3 {
+			if _, ok := named[id]; ok {
+				return nil
+			}
 		}
 		return os.Remove(path)
 	})

@@ -160,6 +160,9 @@ func (s *Store) start(dir string) error {
 	if err != nil {
 		return err
 	}
+	if err := syncDir(dir); err != nil { // for the index itself
+		return err
+	}
 	s.blobs = &blobs{dir: filepath.Join(dir, "data"), epoch: epoch}
 	if clean {
 		return nil
@@ -178,8 +181,8 @@ func (s *Store) Close() error {
 	return s.closed
 }
 
-// CreateBucket makes a bucket, created now.
-func (s *Store) CreateBucket(name, region string) error {
+// CreateBucket makes a bucket, created now, or returns ErrBucketExists.
+func (s *Store) CreateBucket(name, region string, v Versioning) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
 		all := tx.Bucket([]byte(topBuckets))
 		if all.Get([]byte(name)) != nil {
@@ -190,7 +193,7 @@ func (s *Store) CreateBucket(name, region string) error {
 				return err
 			}
 		}
-		return putJSON(all, []byte(name), Bucket{Region: region, Created: s.now().UTC()})
+		return putJSON(all, []byte(name), Bucket{Region: region, Created: s.now().UTC(), Versioning: v})
 	})
 }
 

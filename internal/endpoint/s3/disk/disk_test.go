@@ -90,7 +90,7 @@ func (f *failing) Read(p []byte) (int, error) {
 func TestFailedWriteChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if err := s.CreateBucket("b", "us-east-1"); err != nil {
+	if err := s.CreateBucket("b", "us-east-1", disk.Unversioned); err != nil {
 		t.Fatal(err)
 	}
 	write(t, s, "k", "whole")
@@ -111,7 +111,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 func TestOverwrittenBodiesAreRemoved(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if err := s.CreateBucket("b", "us-east-1"); err != nil {
+	if err := s.CreateBucket("b", "us-east-1", disk.Unversioned); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 5 {
@@ -132,7 +132,7 @@ func TestOverwrittenBodiesAreRemoved(t *testing.T) {
 // Readers that hold or look for a body while it is replaced get one whole body or the other.
 func TestReadersDuringWrites(t *testing.T) {
 	s := open(t, t.TempDir())
-	if err := s.CreateBucket("b", "us-east-1"); err != nil {
+	if err := s.CreateBucket("b", "us-east-1", disk.Unversioned); err != nil {
 		t.Fatal(err)
 	}
 	write(t, s, "k", strings.Repeat("0", 10))
@@ -223,7 +223,7 @@ func child(dir string) error {
 func TestKilledAtAnyMoment(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if err := s.CreateBucket("b", "us-east-1"); err != nil {
+	if err := s.CreateBucket("b", "us-east-1", disk.Unversioned); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
@@ -294,7 +294,7 @@ func check(t *testing.T, dir string, last map[string]int) {
 
 func TestListPagesAgreeWithTheWhole(t *testing.T) {
 	s := open(t, t.TempDir())
-	if err := s.CreateBucket("b", "us-east-1"); err != nil {
+	if err := s.CreateBucket("b", "us-east-1", disk.Unversioned); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.SetVersioning("b", disk.Enabled); err != nil {
@@ -350,7 +350,7 @@ func TestListPagesAgreeWithTheWhole(t *testing.T) {
 
 func BenchmarkPut(b *testing.B) {
 	s := open(b, b.TempDir())
-	if err := s.CreateBucket("b", "us-east-1"); err != nil {
+	if err := s.CreateBucket("b", "us-east-1", disk.Unversioned); err != nil {
 		b.Fatal(err)
 	}
 	for i := 0; b.Loop(); i++ {
@@ -360,7 +360,7 @@ func BenchmarkPut(b *testing.B) {
 
 func BenchmarkList(b *testing.B) {
 	s := open(b, b.TempDir())
-	if err := s.CreateBucket("b", "us-east-1"); err != nil {
+	if err := s.CreateBucket("b", "us-east-1", disk.Unversioned); err != nil {
 		b.Fatal(err)
 	}
 	for i := range 20_000 {
