@@ -145,16 +145,13 @@ func (c *chain) verify(ctx context.Context, list []listed) error {
 
 // cut divides a list at the ends of the range.
 func (c *chain) cut(list []listed) (carrier *listed, in []listed, anchor *listed) {
-	opts := c.place.v.opts
 	first := 0
 	for first < len(list) && c.after(list[first].key.Time) {
 		first++
 	}
 	last := len(list)
-	if !opts.From.IsZero() {
-		for last > first && list[last-1].key.Time.Before(opts.From) {
-			last--
-		}
+	for last > first && c.before(list[last-1].key.Time) {
+		last--
 	}
 	if first > 0 {
 		carrier, c.beyond = &list[first-1], true
@@ -248,7 +245,7 @@ func usual(list []listed) time.Duration {
 		return defaultPeriod
 	}
 	slices.Sort(gaps)
-	return gaps[len(gaps)/2]
+	return gaps[(len(gaps)-1)/4] // missing digests make gaps longer, not shorter
 }
 
 // absent tells whether the digest isn't there.
@@ -296,28 +293,28 @@ func (c *chain) linkTime(n *node) time.Time {
 // names cur.
 func (c *chain) reach(ctx context.Context, newer, cur *node) (*node, bool, error) {
 	for newer != nil {
-		if newer.verdict == Failed {
+		if newer.verdict == Failed { // what it names is not believed, but it may carry cur's signature
 			c.missing(newer, cur, newer.start, "")
-			return newer, false, nil
+			return newer, cur != nil && newer.names(cur), nil
 		}
 		link := newer.digest.Previous()
 		if link.Key == "" {
 			c.started(newer, cur)
 			return newer, false, nil
 		}
-		path := newer.layout.path(link.Key)
 		here := c.place.v.copied || link.Bucket == c.place.v.src.Bucket()
 		at := c.linkTime(newer)
 		switch {
-		case cur != nil && here && plainName(path) == plainName(cur.path):
+		case cur != nil && here && newer.names(cur):
 			return newer, true, nil
 		case cur != nil && !at.After(cur.key.Time):
 			return newer, false, nil
-		case !c.place.v.opts.From.IsZero() && at.Before(c.place.v.opts.From):
+		case c.before(at):
 			return newer, false, nil
 		case !at.Before(newer.key.Time): // a chain never goes forward: don't go round in a circle
 			return newer, false, nil
 		}
+		path := newer.layout.path(link.Key)
 		key, _ := cloudtrail.ParseKey(path)
 		key.Time = at
 		extra := c.load(ctx, link.Bucket, listed{path, key})
@@ -333,6 +330,11 @@ func (c *chain) reach(ctx context.Context, newer, cur *node) (*node, bool, error
 		newer = extra
 	}
 	return nil, false, nil
+}
+
+// names tells whether n names older as its predecessor.
+func (n *node) names(older *node) bool {
+	return n.digest != nil && plainName(n.layout.path(n.digest.PreviousDigestS3Object)) == plainName(older.path)
 }
 
 // plainName is a path without ".gz", which a copy may have lost.
@@ -366,7 +368,7 @@ func (c *chain) missing(newer, cur *node, end time.Time, path string) {
 		if n == maxMissing {
 			f.From, f.Count = cur.key.Time, int64(end.Sub(cur.key.Time)/c.period)
 		}
-		if !c.after(end) {
+		if !c.after(end) && !c.before(end) {
 			c.found(f)
 			c.count(Failed)
 			c.periods = append(c.periods, period{f.From, f.To, Failed, string(DigestMissing)})
@@ -376,6 +378,12 @@ func (c *chain) missing(newer, cur *node, end time.Time, path string) {
 		}
 		end = end.Add(-c.period)
 	}
+}
+
+// before tells whether a digest that ended then lies before the range.
+func (c *chain) before(end time.Time) bool {
+	from := c.place.v.opts.From
+	return !from.IsZero() && end.Before(from)
 }
 
 // after tells whether a digest that ended then lies after the range.

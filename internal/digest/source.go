@@ -32,6 +32,7 @@ type layout struct{ lost, gained string }
 
 // layoutOf compares a digest's key with the path it was found at.
 func layoutOf(key, found string) layout {
+	key, found = plainName(key), plainName(found)
 	i, j := len(key), len(found)
 	for i > 0 && j > 0 && key[i-1] == found[j-1] {
 		i, j = i-1, j-1

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/rsa"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"io/fs"
@@ -120,12 +121,13 @@ type trail struct {
 	tamper    func(*digest.Digest) // before the next is signed
 	backfill  bool
 	delivered int
+	events    int // in each log file
 }
 
 func newTrail(t testing.TB, to *memory) *trail {
 	return &trail{
 		t: t, to: to, priv: privateKeys()[0], bucket: bucketName, account: account, region: region,
-		name: "example-trail", period: time.Hour, now: begin,
+		name: "example-trail", period: time.Hour, now: begin, events: 1,
 	}
 }
 
@@ -184,7 +186,11 @@ func (tr *trail) deliver(at time.Time) (string, []byte) {
 		Prefix: tr.prefix, Organization: tr.org, Account: tr.account, Kind: cloudtrail.KindLog, Region: tr.region, Time: at,
 		Unique: fmt.Sprintf("%s%016d", tr.name[:2], tr.delivered)[:16] + fmt.Sprint(tr.delivered),
 	}.String()
-	content := fmt.Appendf(nil, `{"Records":[{"eventID":"%s-%d"}]}`, tr.name, tr.delivered)
+	content := []byte(`{"Records":[`)
+	for i := range tr.events {
+		content = fmt.Appendf(content, `{"eventID":"%s-%d-%d","requestID":"%x"},`, tr.name, tr.delivered, i, sha256.Sum256([]byte(fmt.Sprint(i))))
+	}
+	content = append(bytes.TrimSuffix(content, []byte(",")), "]}"...)
 	tr.put(path, file{body: gzipped(content)})
 	return path, content
 }
