@@ -1,0 +1,282 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/iam"
+	"github.com/aitrail/aitrail/internal/endpoint/policy"
+	"github.com/aitrail/aitrail/internal/endpoint/sigv4"
+)
+
+// maxBody is the largest request body.
+const maxBody = 64 << 20
+
+// handler answers requests.
+type handler struct {
+	opts     Options
+	iam      *iam.Store
+	recorder Recorder
+	services map[string]awsapi.Service // by signing name
+	log      *slog.Logger
+}
+
+func newHandler(opts Options, store *iam.Store, recorder Recorder, services []awsapi.Service) *handler {
+	h := &handler{opts: opts, iam: store, recorder: recorder, services: map[string]awsapi.Service{}, log: opts.Log}
+	for _, s := range services {
+		for _, name := range s.SigningNames() {
+			h.services[name] = s
+		}
+	}
+	return h
+}
+
+// conditioned is a service that has condition keys of its own.
+type conditioned interface {
+	Conditions(c *awsapi.Call) policy.Context
+}
+
+// guarded is a service whose resources have policies.
+type guarded interface {
+	BucketPolicy(arn string) *policy.Document
+}
+
+// discreet is a service of whose denied calls CloudTrail shows less.
+type discreet interface {
+	Denied(c *awsapi.Call)
+}
+
+// ServeHTTP implements http.Handler.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+		http.Error(w, "requests of web pages are not served", http.StatusForbidden)
+		return
+	}
+	c := &awsapi.Call{Request: r, Time: h.opts.Now().UTC(), Account: h.opts.Account}
+	body, err := readBody(r)
+	if err != nil {
+		h.refuse(w, c, guess(r), err)
+		return
+	}
+	service, p, err := h.admit(c, body)
+	if err != nil {
+		h.refuse(w, c, p, err)
+		return
+	}
+	h.call(w, c, service, p)
+}
+
+// readBody reads a request's whole body.
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	if err != nil {
+		return nil, &awsapi.Error{Code: "IncompleteBody", Message: "The request body terminated unexpectedly"}
+	}
+	if len(body) > maxBody {
+		return nil, &awsapi.Error{Code: "EntityTooLarge", Message: "Your proposed upload exceeds the maximum allowed size", Status: http.StatusRequestEntityTooLarge}
+	}
+	return body, nil
+}
+
+// admit authenticates a request and finds its service and operation. Whatever the error, the protocol is the one that
+// it is to be written in.
+func (h *handler) admit(c *awsapi.Call, body []byte) (awsapi.Service, awsapi.Protocol, error) {
+	r := c.Request
+	caller, decoded, err := h.iam.Authenticate(r, body, c.Time)
+	if err != nil {
+		signing := h.signing(r, body)
+		p := h.protocol(signing, r, body)
+		c.ID = requestID(signing)
+		return nil, p, failed(err, p)
+	}
+	body = decoded
+	c.Body, c.Caller, c.Signing, c.Region = body, caller.Identity, caller.Service, caller.Region
+	if c.Signing == "" {
+		c.Signing = h.signing(r, body)
+	}
+	if c.Region == "" {
+		c.Region = h.hostRegion(r.Host)
+	}
+	c.ID = requestID(c.Signing)
+	c.Request = r.WithContext(iam.WithCaller(r.Context(), caller))
+	p := h.protocol(c.Signing, r, body)
+	service := h.services[c.Signing]
+	switch {
+	case c.Caller.Kind == awsapi.Anonymous && c.Signing != "s3":
+		return nil, p, (&sigv4.Error{Kind: sigv4.Missing}).Answer(p)
+	case service == nil:
+		return nil, p, unknownService(c.Signing)
+	}
+	var ok bool
+	if c.Operation, p, ok = service.Route(r, body); !ok {
+		return nil, p, unknownOperation(c, p)
+	}
+	return service, p, nil
+}
+
+// failed is an authentication's error as the protocol words it.
+func failed(err error, p awsapi.Protocol) error {
+	var e *sigv4.Error
+	if errors.As(err, &e) {
+		return e.Answer(p)
+	}
+	return err
+}
+
+// call has an admitted call described, allowed, served, recorded and answered.
+func (h *handler) call(w http.ResponseWriter, c *awsapi.Call, service awsapi.Service, p awsapi.Protocol) {
+	answer, err := h.serve(c, service, p)
+	var refusal *awsapi.Error
+	if err != nil && !errors.As(err, &refusal) {
+		h.log.Error("call failed", "service", c.Signing, "operation", c.Operation, "request", c.ID, "error", err)
+		refusal = internal(p)
+	}
+	if !c.Record.Skip {
+		event := h.event(c, refusal)
+		if err := h.record(c.Request.Context(), event); err != nil {
+			h.log.Error("call not recorded", "service", c.Signing, "operation", c.Operation, "request", c.ID, "error", err)
+			refusal = internal(p)
+		}
+	}
+	if refusal != nil {
+		writeError(w, c, p, refusal)
+		return
+	}
+	h.answer(w, c, answer)
+}
+
+// record makes an event durable, also when the client has gone meanwhile: what was done is recorded.
+func (h *handler) record(ctx context.Context, e cloudtrail.Event) error {
+	return h.recorder.Record(context.WithoutCancel(ctx), []cloudtrail.Event{e})
+}
+
+// serve is what a service does with a call. A panic of the service is an error, so that the call is recorded.
+func (h *handler) serve(c *awsapi.Call, service awsapi.Service, p awsapi.Protocol) (answer *awsapi.Response, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	service.Describe(c)
+	if refusal := h.authorize(c, service, p); refusal != nil {
+		if d, ok := service.(discreet); ok {
+			d.Denied(c)
+		}
+		return nil, refusal
+	}
+	if h.opts.Throttle != nil && h.opts.Throttle(c) {
+		return nil, throttled(p)
+	}
+	answer, err = service.Serve(c)
+	if err == nil && answer == nil {
+		err = errors.New("no answer")
+	}
+	return answer, err
+}
+
+// authorize asks IAM for all that a call needs.
+func (h *handler) authorize(c *awsapi.Call, service awsapi.Service, p awsapi.Protocol) *awsapi.Error {
+	accesses := service.Access(c)
+	if len(accesses) == 0 {
+		return nil
+	}
+	var more policy.Context
+	if s, ok := service.(conditioned); ok {
+		more = s.Conditions(c)
+	}
+	for _, a := range accesses {
+		var document *policy.Document
+		if s, ok := service.(guarded); ok && !keepsHold(c, a) {
+			document = s.BucketPolicy(a.Resource)
+		}
+		if refusal := h.iam.Check(c, a, document, more, p); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+// keepsHold tells whether an access is the root user's to a bucket's policy: a policy that denies everything to
+// everyone can still be read and taken away by root.
+func keepsHold(c *awsapi.Call, a awsapi.Access) bool {
+	return c.Caller.Kind == awsapi.Root && strings.HasPrefix(a.Action, "s3:") && strings.HasSuffix(a.Action, "BucketPolicy")
+}
+
+// answer writes what a service answered.
+func (h *handler) answer(w http.ResponseWriter, c *awsapi.Call, answer *awsapi.Response) {
+	header := w.Header()
+	for name, values := range answer.Header {
+		header[name] = values
+	}
+	header.Set(requestIDHeader(c.Signing), c.ID)
+	status := answer.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	w.WriteHeader(status)
+	if answer.Stream == nil {
+		_, _ = w.Write(answer.Body) // a client that has gone gets no answer
+		return
+	}
+	h.stream(w, c, answer)
+}
+
+// stream writes a streaming answer and records its completion. A stream that can't be completed, or whose completion
+// can't be recorded, is cut off, so that the client doesn't take it for whole.
+func (h *handler) stream(w http.ResponseWriter, c *awsapi.Call, answer *awsapi.Response) {
+	flusher := http.NewResponseController(w)
+	completion, err := answer.Stream(w, func() { _ = flusher.Flush() })
+	if completion != nil {
+		if recordErr := h.record(c.Request.Context(), h.completion(c, completion)); recordErr != nil {
+			err = errors.Join(err, fmt.Errorf("recording the completion: %w", recordErr))
+		}
+	}
+	if err != nil {
+		h.log.Warn("stream cut off", "service", c.Signing, "operation", c.Operation, "request", c.ID, "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// refuse answers a request that is no call: nothing is recorded.
+func (h *handler) refuse(w http.ResponseWriter, c *awsapi.Call, p awsapi.Protocol, err error) {
+	if c.ID == "" {
+		c.ID = requestID(h.signing(c.Request, nil))
+	}
+	var refusal *awsapi.Error
+	if !errors.As(err, &refusal) {
+		h.log.Error("request failed", "request", c.ID, "error", err)
+		refusal = internal(p)
+	}
+	writeError(w, c, p, refusal)
+}
+
+// requestID makes a request id of the form that the service's have.
+func requestID(signing string) string {
+	id := uuid.New()
+	if signing == "s3" {
+		return strings.ToUpper(strings.ReplaceAll(id.String(), "-", ""))[:16]
+	}
+	return id.String()
+}
+
+// requestIDHeader is the header that tells the client the request id.
+func requestIDHeader(signing string) string {
+	if signing == "s3" {
+		return "X-Amz-Request-Id"
+	}
+	return "X-Amzn-Requestid"
+}
+
+// now is the time, for records.
+func (h *handler) now() time.Time { return h.opts.Now().UTC().Truncate(time.Second) }

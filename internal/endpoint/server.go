@@ -1,0 +1,183 @@
+// Package endpoint is aitrail's own AWS endpoint: one HTTP handler that answers for many AWS services as one account,
+// and writes down every call as CloudTrail would.
+//
+// A request passes these steps, in this order: its body is read (64 MiB at most) and decoded; its signature or bearer
+// token is verified (packages sigv4 and iam); the credential scope names the service, which names the operation; the
+// service describes the call for the record; IAM decides; the service serves; the record is made durable; and only then
+// the client is answered. What follows from that order:
+//
+//   - A client that got an answer can rely on the call being recorded, whatever happens to the process next. If the
+//     record can't be written, the answer is a 500, though the call may have taken effect: as at AWS, a 500 says nothing
+//     about that.
+//   - Denied, throttled and failed calls are recorded too. Requests that aren't authenticated aren't, as at AWS; nor
+//     are requests for services and operations the endpoint doesn't have.
+//   - The request id that the client gets is the one recorded.
+//
+// What is recorded is what happened here: sourceIPAddress is the connection's address, and over plain HTTP, which is how
+// the endpoint is served on loopback, tlsDetails has the host name the client asked for and neither a TLS version nor a
+// cipher suite. AWS's records of calls over TLS have both.
+//
+// The handler is meant for loopback. It refuses what browsers send on behalf of pages (requests with an Origin or
+// Sec-Fetch-Site header); whether a Host is the right one is for the caller to check. The package listens on nothing
+// itself.
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/endpoint/ai"
+	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/iam"
+	"github.com/aitrail/aitrail/internal/endpoint/logs"
+	"github.com/aitrail/aitrail/internal/endpoint/s3"
+	"github.com/aitrail/aitrail/internal/endpoint/state"
+	"github.com/aitrail/aitrail/internal/endpoint/trail"
+)
+
+// Options are a Server's settings; Dir is required.
+type Options struct {
+	Dir     string       // keeps everything; made when it isn't there, and used by one process at a time
+	Account string       // twelve digits; "" means 111122223333
+	Region  string       // for calls that name none; "" means us-east-1
+	URL     string       // where the caller serves the handler, for Dir/aws.env; "" writes no such file
+	Log     *slog.Logger // nil: no log
+	Now     func() time.Time
+
+	DeliverEvery time.Duration // how often trails deliver; 0 means 5 s
+	DigestEvery  time.Duration // how often they deliver digests; 0 means 1 h
+
+	// Throttle, if set, is asked about every call that is allowed: true has it answered and recorded as throttled
+	// instead of served. It may look at all of the call but Record's answer, and may be called concurrently.
+	Throttle func(c *awsapi.Call) bool
+}
+
+// Recorder keeps events. Record returns nil when the events are durable, all of them; after an error none is recorded.
+// It may be called concurrently.
+type Recorder interface {
+	Record(ctx context.Context, events []cloudtrail.Event) error
+}
+
+// Server is the endpoint. Its methods may be called concurrently.
+type Server struct {
+	handler *handler
+	iam     *iam.Store
+	trail   *trail.Service
+	closers []func() error
+}
+
+// New opens the endpoint that Dir keeps, and writes Dir/aws.env. The caller serves Handler, runs Run, and closes the
+// server when both have ended.
+func New(opts Options) (*Server, error) {
+	if opts.Account == "" {
+		opts.Account = "111122223333"
+	}
+	if opts.Region == "" {
+		opts.Region = "us-east-1"
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	s := &Server{}
+	if err := s.open(opts); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) open(opts Options) error {
+	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return err
+	}
+	store, err := state.Open(filepath.Join(opts.Dir, "state.db"))
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, store.Close)
+	if s.iam, err = iam.Open(iam.Options{State: store, Account: opts.Account, Now: opts.Now}); err != nil {
+		return err
+	}
+	recorder, err := trail.OpenRecorder(filepath.Join(opts.Dir, "events"), trail.RecorderOptions{Now: opts.Now})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, recorder.Close)
+	objects, err := s3.Open(s3.Options{Dir: opts.Dir, State: store, Account: opts.Account, Now: opts.Now})
+	if err != nil {
+		return fmt.Errorf("opening buckets: %w", err)
+	}
+	s.closers = append(s.closers, objects.Close)
+	groups := logs.New(logs.Options{Account: opts.Account, Store: store, Now: opts.Now})
+	s.trail, err = trail.New(trail.Options{
+		Account: opts.Account, Store: store, Recorder: recorder, Buckets: buckets{objects}, LogGroups: groups,
+		AllowRole: s.iam.AllowRole, DeliverEvery: opts.DeliverEvery, DigestEvery: opts.DigestEvery,
+		Now: opts.Now, Log: opts.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("reading trails: %w", err)
+	}
+	services := append(s.iam.Services(), objects, groups, s.trail)
+	services = append(services, ai.New(ai.Options{State: store, Object: reader{objects, opts}.object})...)
+	s.handler = newHandler(opts, s.iam, recorder, services)
+	if opts.URL == "" {
+		return nil
+	}
+	return s.writeEnv(opts)
+}
+
+// Handler answers requests.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// RootKey returns the access key of the account's root user, who may do everything.
+func (s *Server) RootKey() (accessKeyID, secret string) { return s.iam.RootKey() }
+
+// Run delivers what trails select until ctx is done, and returns ctx's error.
+func (s *Server) Run(ctx context.Context) error { return s.trail.Run(ctx) }
+
+// Flush delivers all that was recorded before the call and ends the digests' period now.
+func (s *Server) Flush(ctx context.Context) error { return s.trail.Flush(ctx) }
+
+// Close closes the files. It is called after Run has returned and the last request was answered.
+func (s *Server) Close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+// writeEnv writes the file that makes any AWS client use the endpoint.
+func (s *Server) writeEnv(opts Options) error {
+	id, secret := s.iam.RootKey()
+	text := "# . " + filepath.Join(opts.Dir, "aws.env") + " makes AWS clients use the local endpoint, as its account's root user.\n" +
+		"unset AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION\n" +
+		"export AWS_ENDPOINT_URL='" + opts.URL + "'\n" +
+		"export AWS_ACCESS_KEY_ID='" + id + "'\n" +
+		"export AWS_SECRET_ACCESS_KEY='" + secret + "'\n" +
+		"export AWS_DEFAULT_REGION='" + opts.Region + "'\n"
+	path := filepath.Join(opts.Dir, "aws.env")
+	f, err := os.CreateTemp(opts.Dir, ".aws.env-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(f.Name()))
+	}
+	return nil
+}
