@@ -1,0 +1,216 @@
+package provision_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/provision"
+)
+
+// apply runs Apply and returns its steps as "kind: action".
+func apply(t *testing.T, e *endpoint, s provision.Setup) (provision.Outputs, []string) {
+	t.Helper()
+	var steps []string
+	out, err := provision.Apply(t.Context(), e.config(), s, func(s provision.Step) {
+		steps = append(steps, s.Kind+": "+string(s.Action))
+	})
+	if err != nil {
+		t.Fatalf("after %v: %v", steps, err)
+	}
+	return out, steps
+}
+
+func here() provision.Setup { return provision.Setup{Account: account, Region: "us-east-1"} }
+
+func TestApply(t *testing.T) {
+	e := startEndpoint(t)
+	out, steps := apply(t, e, here())
+	want := []string{
+		"bucket: created", "public access block: created", "object ownership: unchanged", "versioning: created", "default encryption: created",
+		"lifecycle: created", "bucket policy: created", "log group: created", "log retention: created", "role: created", "role policy: created",
+		"trail: created", "trail tags: unchanged", "event selectors: updated", "logging: created",
+	}
+	if diff := cmp.Diff(want, steps); diff != "" {
+		t.Errorf("first run (-want +got):\n%s", diff)
+	}
+	e.called()
+	again, steps := apply(t, e, here())
+	for _, s := range steps {
+		if !strings.HasSuffix(s, ": unchanged") {
+			t.Errorf("second run: %s", s)
+		}
+	}
+	for op := range e.called() {
+		if !strings.HasPrefix(op, "Get") && !strings.HasPrefix(op, "Describe") && !strings.HasPrefix(op, "List") && !strings.HasPrefix(op, "Head") {
+			t.Errorf("second run called %s", op)
+		}
+	}
+	if diff := cmp.Diff(out, again); diff != "" {
+		t.Errorf("outputs (-first +second):\n%s", diff)
+	}
+	wantOut := provision.Outputs{
+		Bucket: "ai-trail-111122223333-us-east-1", TrailARN: "arn:aws:cloudtrail:us-east-1:111122223333:trail/ai-trail", Trail: "ai-trail",
+		Prefix: "cloudtrail", Region: "us-east-1", LogGroup: "/aws/cloudtrail/ai-trail",
+		LogGroupARN: "arn:aws:logs:us-east-1:111122223333:log-group:/aws/cloudtrail/ai-trail:*",
+		RoleARN:     "arn:aws:iam::111122223333:role/ai-trail-cloudwatch-logs", LeftOut: []string{},
+	}
+	if diff := cmp.Diff(wantOut, out); diff != "" {
+		t.Errorf("outputs (-want +got):\n%s", diff)
+	}
+	status, err := cloudtrail.NewFromConfig(e.config()).GetTrailStatus(t.Context(), &cloudtrail.GetTrailStatusInput{Name: &out.TrailARN})
+	if err != nil || !*status.IsLogging {
+		t.Errorf("trail status: %+v, %v", status, err)
+	}
+}
+
+func TestApplyMendsWhatDiffers(t *testing.T) {
+	e := startEndpoint(t)
+	out, _ := apply(t, e, here())
+	c, objects := cloudtrail.NewFromConfig(e.config()), s3.NewFromConfig(e.config(), func(o *s3.Options) { o.UsePathStyle = true })
+	name := &out.TrailARN
+	if _, err := c.StopLogging(t.Context(), &cloudtrail.StopLoggingInput{Name: name}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.UpdateTrail(t.Context(), &cloudtrail.UpdateTrailInput{Name: name, EnableLogFileValidation: aws.Bool(false)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := objects.DeletePublicAccessBlock(t.Context(), &s3.DeletePublicAccessBlockInput{Bucket: &out.Bucket}); err != nil {
+		t.Fatal(err)
+	}
+	s := here()
+	s.LogRetentionDays, s.RetentionDays, s.DataTypes = 30, 365, []string{"AWS::Bedrock::Model"}
+	_, steps := apply(t, e, s)
+	steps = slices.DeleteFunc(steps, func(s string) bool { return strings.HasSuffix(s, ": unchanged") })
+	want := []string{"public access block: created", "lifecycle: updated", "log retention: updated", "trail: updated", "event selectors: updated", "logging: updated"}
+	if diff := cmp.Diff(want, steps); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+	selectors, err := c.GetEventSelectors(t.Context(), &cloudtrail.GetEventSelectorsInput{TrailName: name})
+	if err != nil || len(selectors.AdvancedEventSelectors) != 2 {
+		t.Errorf("selectors: %+v, %v", selectors, err)
+	}
+}
+
+func TestRefusedDataTypesAreLeftOut(t *testing.T) {
+	e := startEndpoint(t)
+	s := here()
+	s.DataTypes = []string{"AWS::Bedrock::Guardrail", "AWS::Bedrock::Model", "AWS::Nowhere::One", "AWS::Lex::Bot", "AWS::Nowhere::Two"}
+	for run := range 2 {
+		out, steps := apply(t, e, s)
+		if diff := cmp.Diff([]string{"AWS::Nowhere::One", "AWS::Nowhere::Two"}, out.LeftOut); diff != "" {
+			t.Errorf("run %d: left out (-want +got):\n%s", run, diff)
+		}
+		want := "event selectors: updated"
+		if run > 0 {
+			want = "event selectors: unchanged"
+		}
+		if !slices.Contains(steps, want) || !slices.Contains(steps, "data events: left out") {
+			t.Errorf("run %d: %v, want %s", run, steps, want)
+		}
+	}
+	got, err := cloudtrail.NewFromConfig(e.config()).GetEventSelectors(t.Context(), &cloudtrail.GetEventSelectorsInput{TrailName: aws.String("ai-trail")})
+	if err != nil || len(got.AdvancedEventSelectors) != 4 {
+		t.Errorf("selectors: %+v, %v; want management and three types", got, err)
+	}
+}
+
+// Whichever call fails, running Apply again finishes the work.
+func TestApplyGoesOnAfterAnyFailure(t *testing.T) {
+	e := startEndpoint(t)
+	s := here()
+	s.DataTypes = []string{"AWS::Bedrock::Model"}
+	failed := map[string]bool{}
+	for run := range 100 {
+		hit := ""
+		e.intercept(func(c *awsapi.Call) error {
+			if hit != "" || failed[c.Operation] {
+				return nil
+			}
+			hit = c.Operation
+			failed[hit] = true
+			return &awsapi.Error{Code: "ServiceUnavailable", Message: "try again", Status: 503}
+		})
+		_, err := provision.Apply(t.Context(), e.config(), s, nil)
+		if err == nil {
+			if hit != "" {
+				t.Fatalf("%s failed and Apply did not", hit)
+			}
+			if run < 25 {
+				t.Errorf("only %d calls were failed: %v", run, slices.Sorted(maps.Keys(failed)))
+			}
+			return
+		}
+	}
+	t.Fatal("Apply never came to its end")
+}
+
+// A new role or policy takes a while to be seen by CloudTrail; Apply waits for it, but not for ever.
+func TestEventually(t *testing.T) {
+	notYet := &smithy.GenericAPIError{Code: "NotYet"}
+	other := errors.New("other")
+	for _, tt := range []struct {
+		name        string
+		err         error
+		failures    int
+		calls       int
+		least, most time.Duration
+		want        error
+	}{
+		{"at once", nil, 0, 1, 0, 0, nil},
+		{"after three failures", notYet, 3, 4, time.Second, time.Minute, nil},
+		{"never", notYet, 1000, 10, time.Minute, time.Minute, notYet},
+		{"another error", other, 1000, 1, 0, 0, other},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			began, calls := time.Now(), 0
+			err := provision.Eventually(t.Context(), func() error {
+				if calls++; calls <= tt.failures {
+					return tt.err
+				}
+				return nil
+			}, "NotYet")
+			took := time.Since(began)
+			if !errors.Is(err, tt.want) || calls < tt.calls-1 || calls > tt.calls || took < tt.least || took > tt.most {
+				t.Errorf("%s: %v after %d calls and %s", tt.name, err, calls, took)
+			}
+		})
+	}
+}
+
+func TestApplyRefusesBeforeItBegins(t *testing.T) {
+	e := startEndpoint(t)
+	var invalid *provision.InvalidError
+	_, err := provision.Apply(t.Context(), e.config(), provision.Setup{Account: "1", Region: "us-east-1"}, nil)
+	if !errors.As(err, &invalid) {
+		t.Errorf("got %v", err)
+	}
+	if n := e.called(); len(n) > 0 {
+		t.Errorf("called %v", n)
+	}
+}
+
+func ExampleSetup_Selectors() {
+	s := provision.Setup{Account: "111122223333", Region: "eu-central-1", DataTypes: []string{"AWS::Bedrock::AgentAlias"}}
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(s.Selectors()); err != nil {
+		panic(err)
+	}
+	fmt.Print(b.String())
+	// Output:
+	// [{"Name":"management","FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]}]},{"Name":"AWS::Bedrock::AgentAlias","FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]},{"Field":"resources.type","Equals":["AWS::Bedrock::AgentAlias"]}]}]
+}

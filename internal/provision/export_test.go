@@ -1,0 +1,4 @@
+package provision
+
+// Eventually is for tests of how long Apply waits.
+var Eventually = eventually
