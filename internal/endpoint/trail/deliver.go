@@ -71,7 +71,7 @@ func (s *Service) begin(id string, end Position, of func(*trail) *cursor) (*trai
 	if len(c.Spans) == 0 && !open {
 		return nil, span{}, nil
 	}
-	if len(c.Spans) > 0 && !c.Spans[0].At.IsZero() {
+	if len(c.Spans) > 0 && c.Spans[0].Bucket != "" {
 		return t, c.Spans[0], nil
 	}
 	next := t.span(c.Planned, end)
@@ -90,7 +90,7 @@ func (s *Service) begin(id string, end Position, of func(*trail) *cursor) (*trai
 			c.Planned = last
 		}
 		spans := slices.Clone(c.Spans)
-		if spans[0].To < 0 || spans[0].To > last {
+		if spans[0].At.IsZero() && (spans[0].To < 0 || spans[0].To > last) {
 			rest := spans[0]
 			rest.From = last
 			spans[0].To = last
@@ -98,7 +98,10 @@ func (s *Service) begin(id string, end Position, of func(*trail) *cursor) (*trai
 				spans = slices.Insert(spans, 1, rest)
 			}
 		}
-		spans[0].At, spans[0].Bucket, spans[0].Prefix = s.now(), t.Bucket, t.Prefix
+		if spans[0].At.IsZero() {
+			spans[0].At = s.now()
+		}
+		spans[0].Bucket, spans[0].Prefix = t.Bucket, t.Prefix
 		c.Spans, begun = spans, spans[0]
 		return nil
 	})
@@ -213,7 +216,7 @@ func (s *Service) deliverFiles(ctx context.Context, t *trail, sp span) error {
 		for region := range done {
 			spans[0].Done = append(slices.Clip(spans[0].Done), region)
 		}
-		spans[0].Bucket, spans[0].Prefix = t.Bucket, t.Prefix // the user may have mended it
+		spans[0].Bucket, spans[0].Prefix = "", "" // the next attempt goes where the trail then delivers
 		t.Files.Spans = spans
 		return nil
 	})

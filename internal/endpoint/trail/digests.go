@@ -85,10 +85,10 @@ func (s *Service) deliverDigest(ctx context.Context, id, region string, now bool
 		t.Status.DigestError = errorCode(failed)
 		c := t.Chains[region]
 		if failed != nil {
-			if t.Bucket != c.Plan.Bucket || t.Prefix != c.Plan.Prefix {
-				c.Plan = nil // the user may have mended it
-				t.setChain(region, c)
-			}
+			again := *c.Plan
+			again.Bucket, again.Prefix = "", "" // the next attempt goes where the trail then delivers
+			c.Plan = &again
+			t.setChain(region, c)
 			return nil
 		}
 		t.Status.Digest = s.now()
@@ -114,7 +114,7 @@ func (s *Service) planDigest(id, region string, now bool) (*trail, chain, error)
 		return nil, chain{}, nil
 	}
 	if c := t.Chains[region]; c.Plan != nil {
-		return t, c, nil
+		return s.planAgain(t, region, c)
 	}
 	end := s.now().Truncate(time.Second)
 	c := t.clone().chainOf(region)
@@ -146,6 +146,24 @@ func (s *Service) planDigest(id, region string, now bool) (*trail, chain, error)
 		return nil, chain{}, err
 	}
 	return planned, c, nil
+}
+
+// planAgain gives a plan that failed the place where the trail delivers now. Its time and files stay, so that what may
+// have been put all the same is put again.
+func (s *Service) planAgain(t *trail, region string, c chain) (*trail, chain, error) {
+	if c.Plan.Bucket != "" {
+		return t, c, nil
+	}
+	var planned *trail
+	_, err := s.change(t.ID, func(t *trail, _ *state.Tx) error {
+		again := *c.Plan
+		again.Bucket, again.Prefix = t.Bucket, t.Prefix
+		c.Plan = &again
+		t.setChain(region, c)
+		planned = t
+		return nil
+	})
+	return planned, c, err
 }
 
 // digestFiles returns the log files that the Region's digest names.

@@ -63,7 +63,7 @@ type span struct {
 	MultiRegion  bool
 	GlobalEvents bool
 	Only         string   `json:",omitempty"` // deliver the event with this request id, and no other
-	Bucket       string   `json:",omitempty"` // where the delivery has been begun
+	Bucket       string   `json:",omitempty"` // where it is being delivered; "" before an attempt
 	Prefix       string   `json:",omitempty"`
 	Done         []string `json:",omitempty"` // the Regions whose files are delivered
 }
@@ -80,7 +80,7 @@ type chain struct {
 type digestPlan struct {
 	End            time.Time
 	Last           string // the key of its last file entry; "" when it names no file
-	Bucket, Prefix string
+	Bucket, Prefix string // where it is being delivered; "" after an attempt that failed
 }
 
 // fileEntry is a log file that was delivered since the Region's last digest.
