@@ -32,6 +32,9 @@ func (b *backend) bedrock() map[string]*rule {
 		"PutUseCaseForModelAccess":       {serve: accept},
 		"CreateFoundationModelAgreement": {serve: b.createAgreement, params: []string{"modelId"}},
 
+		// No SDK has this one: the console calls it, and so do those who want models they weren't given.
+		"PutFoundationModelEntitlement": {serve: b.putEntitlement},
+
 		"TagResource":         {serve: b.tagResource, resource: "{resourceARN}"},
 		"UntagResource":       {serve: b.untagResource, resource: "{resourceARN}"},
 		"ListTagsForResource": {serve: b.listTags, resource: "{resourceARN}"},
@@ -308,6 +311,13 @@ func (b *backend) createAgreement(c *call) (obj, error) {
 		}
 	}
 	return obj{"modelId": model}, nil
+}
+
+func (b *backend) putEntitlement(c *call) (obj, error) {
+	if b.foundation(text(c.in, "modelId")) == nil {
+		return nil, c.invalid(invalidModel)
+	}
+	return obj{"status": "SUCCESS"}, nil
 }
 
 // tagged are the kinds that can be tagged through their ARN, by the first part of its resource.

@@ -15,8 +15,10 @@ func (b *backend) runtime() map[string]*rule {
 	model := []string{"modelId"}
 	// modelId is judged by what it stands for, not by the model's pattern: an unknown one has a message of its own.
 	unchecked := []string{"modelId"}
-	stream := func(c *call) []awsapi.Access { return b.modelAccess(c, "InvokeModelWithResponseStream") }
-	plain := func(c *call) []awsapi.Access { return b.modelAccess(c, "InvokeModel") }
+	stream := func(c *call) []awsapi.Access {
+		return b.modelAccess(c, "InvokeModelWithResponseStream", text(c.in, "modelId"))
+	}
+	plain := func(c *call) []awsapi.Access { return b.modelAccess(c, "InvokeModel", text(c.in, "modelId")) }
 	guarded := append(model, "guardrailIdentifier", "guardrailVersion")
 	conversed := append(model, "guardrailConfig")
 	trace := map[string]string{"guardrailConfig.trace": left}
@@ -26,14 +28,14 @@ func (b *backend) runtime() map[string]*rule {
 		"Converse":                      {serve: b.converse, access: plain, params: conversed, redact: trace, unchecked: unchecked},
 		"ConverseStream":                {serve: b.converseStream, access: stream, params: conversed, redact: trace, unchecked: unchecked, prepare: b.describeModel},
 		"CountTokens": {serve: b.countTokens, params: model, unchecked: unchecked,
-			access: func(c *call) []awsapi.Access { return b.modelAccess(c, "CountTokens") }},
+			access: func(c *call) []awsapi.Access { return b.modelAccess(c, "CountTokens", text(c.in, "modelId")) }},
 		"ApplyGuardrail": {
 			serve: b.applyGuardrail, resource: "guardrail/{guardrailIdentifier}", kind: "AWS::Bedrock::Guardrail",
 			params: []string{"guardrailIdentifier", "guardrailVersion", "source"},
 			reply:  true, replyOnly: []string{"action", "assessments"}, redact: guardrailRedactions(),
 		},
 		"StartAsyncInvoke": {serve: b.startAsyncInvoke, params: []string{"modelId", "outputDataConfig", "tags"}, unchecked: unchecked,
-			access: func(c *call) []awsapi.Access { return b.modelAccess(c, "InvokeModel") }, prepare: b.describeModel},
+			access: func(c *call) []awsapi.Access { return b.modelAccess(c, "InvokeModel", text(c.in, "modelId")) }, prepare: b.describeModel},
 		"GetAsyncInvoke":   {serve: b.getAsyncInvoke, resource: "{invocationArn}", kind: "AWS::Bedrock::AsyncInvoke"},
 		"ListAsyncInvokes": {serve: b.listAsyncInvokes},
 	}
@@ -66,10 +68,9 @@ func modelResource(c *call, t *target) []cloudtrail.Resource {
 
 // modelAccess is what invoking a model needs: the action on the model, on the inference profile and, where the profile
 // routes, on the model in each of its Regions; and the guardrail's.
-func (b *backend) modelAccess(c *call, action string) []awsapi.Access {
+func (b *backend) modelAccess(c *call, action, identifier string) []awsapi.Access {
 	action = "bedrock:" + action
 	var needed []awsapi.Access
-	identifier := text(c.in, "modelId")
 	t, err := b.resolve(c, identifier)
 	switch {
 	case err != nil || t == nil:

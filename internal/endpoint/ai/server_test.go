@@ -33,6 +33,7 @@ type server struct {
 	now         time.Time
 	calls       int
 	bearer      bool
+	code        string // of the last error
 	last        awsapi.Record
 	access      []awsapi.Access
 	completions []*awsapi.Completion
@@ -124,6 +125,7 @@ func (s *server) fail(w http.ResponseWriter, p awsapi.Protocol, err error) {
 	e := &awsapi.Error{Code: "InternalFailure", Message: err.Error(), Status: 500}
 	errors.As(err, &e)
 	status := e.Status
+	s.code = e.Code
 	if status == 0 {
 		status = 400
 	}

@@ -98,6 +98,9 @@ func (c *client) load() error {
 		if c.model, c.err = smithy.Load(c.name); c.err != nil {
 			return
 		}
+		if c.name == "bedrock" {
+			c.err = c.model.Define("PutFoundationModelEntitlement", "POST", "/foundation-model-entitlement", []string{"modelId"}, []string{"status"})
+		}
 		c.facts = make(map[string]*catalog.Operation, len(c.model.Operations))
 		for name := range c.model.Operations {
 			if _, op := catalog.OperationOf(c.name, name); op != nil {

@@ -40,6 +40,7 @@ const (
 	classifiers       = "ai.comprehend-endpoint"
 	collections       = "ai.rekognition-collection"
 	textJobs          = "ai.textract-job"
+	lexicons          = "ai.polly-lexicon"
 	transcriptions    = "ai.transcription-job"
 )
 

@@ -149,3 +149,22 @@ func (m *Model) link() error {
 	}
 	return nil
 }
+
+// Define adds an operation that no SDK's model has: a REST operation whose input and output are JSON objects of
+// strings, those of the input being required.
+func (m *Model) Define(name, method, uri string, input, output []string) error {
+	structure := func(suffix string, members []string) *Shape {
+		s := &Shape{Type: "structure"}
+		for _, n := range members {
+			s.Members = append(s.Members, Member{Name: n, ShapeName: name + "String"})
+		}
+		m.Shapes[name+suffix] = s
+		return s
+	}
+	m.Shapes[name+"String"] = &Shape{Type: "string"}
+	structure("Request", input).Required = input
+	structure("Response", output)
+	m.Operations[name] = &Operation{Method: method, URI: uri, InputName: name + "Request", OutputName: name + "Response"}
+	m.routes = router{}
+	return m.link()
+}
