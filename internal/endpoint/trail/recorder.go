@@ -180,7 +180,7 @@ func (r *Recorder) Record(ctx context.Context, events []cloudtrail.Event) error 
 	for i := range events {
 		e := &events[i]
 		start := len(frames)
-		frames = appendFrame(frames, e.EventTime, isManagement(e), e.AppendJSON)
+		frames = appendFrame(frames, e.EventTime, category(e) == categoryManagement, e.AppendJSON)
 		if n := len(frames) - start - frameHeader; n > maxFrame {
 			return fmt.Errorf("recording event %s: %d bytes are too many", e.EventID, n)
 		}
@@ -238,10 +238,6 @@ func (r *Recorder) write(frames []byte) error {
 	r.end = end + Position(len(frames))
 	r.mu.Unlock()
 	return nil
-}
-
-func isManagement(e *cloudtrail.Event) bool {
-	return e.EventCategory == "Management" || e.EventCategory == "" && e.ManagementEvent == cloudtrail.True
 }
 
 // End is the position after the last durable event.
