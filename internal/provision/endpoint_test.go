@@ -171,7 +171,6 @@ func (e *endpoint) serve(s awsapi.Service, c *awsapi.Call, p awsapi.Protocol) (*
 		var more policy.Context
 		if b, ok := s.(*s3.Service); ok {
 			resource, more = b.BucketPolicy(a.Resource), b.Conditions(c)
-			more["aws:SecureTransport"] = []string{"true"}
 		}
 		if err := e.identities.Check(c, a, resource, more, p); err != nil {
 			return nil, err

@@ -2,10 +2,8 @@ package s3
 
 import (
 	"encoding/xml"
-	"fmt"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/endpoint/policy"
@@ -112,10 +110,11 @@ func (s *Service) BucketPolicy(arn string) *policy.Document {
 	return s.config.policy(bucket)
 }
 
-// Conditions returns the condition keys of S3's own that a call has.
+// Conditions returns the condition keys of S3's own that a call has, and aws:SecureTransport, which is true: the endpoint,
+// on loopback, stands for AWS's TLS endpoint, and a policy that denies all else must not lock everyone out.
 func (s *Service) Conditions(c *awsapi.Call) policy.Context {
 	q := s.parse(c)
-	ctx := policy.Context{}
+	ctx := policy.Context{"aws:SecureTransport": {"true"}}
 	for key, param := range map[string]string{
 		"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys", "s3:VersionId": "versionId",
 	} {
@@ -132,75 +131,4 @@ func (s *Service) Conditions(c *awsapi.Call) policy.Context {
 		}
 	}
 	return ctx
-}
-
-// denied returns AccessDenied if a bucket's policy forbids the call to its caller.
-func (s *Service) denied(q *request) error {
-	if q.Caller != nil && q.Caller.Kind == awsapi.Root {
-		switch q.op.name {
-		case "GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy":
-			return nil
-		}
-	}
-	for _, a := range s.Access(q.Call) {
-		doc := s.BucketPolicy(a.Resource)
-		if doc == nil {
-			continue
-		}
-		r := policy.Request{Principal: principal(q.Caller), Action: a.Action, Resource: a.Resource, Context: s.context(q)}
-		if policy.Evaluate([]*policy.Document{doc}, r) == policy.Deny {
-			return accessDenied(fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %q with an explicit deny in a resource-based policy",
-				r.Principal.ARN, a.Action, a.Resource))
-		}
-	}
-	return nil
-}
-
-func principal(id *awsapi.Identity) policy.Principal {
-	if id == nil || id.Kind == awsapi.Anonymous {
-		return policy.Principal{}
-	}
-	p := policy.Principal{ARN: id.ARN, ID: id.PrincipalID, Account: id.Account, Root: id.Kind == awsapi.Root}
-	if id.Kind == awsapi.AWSService {
-		return policy.Principal{Service: id.InvokedBy}
-	}
-	if id.Session != nil && id.Session.Issuer != nil && id.Session.Issuer.Type == "Role" {
-		p.RoleARN = id.Session.Issuer.ARN
-	}
-	return p
-}
-
-// context is what a bucket policy's conditions are tested against.
-func (s *Service) context(q *request) policy.Context {
-	ctx := s.Conditions(q.Call)
-	ctx["aws:SecureTransport"] = []string{"true"}
-	ctx["aws:CurrentTime"] = []string{q.Time.UTC().Format(time.RFC3339)}
-	ctx["aws:EpochTime"] = []string{fmt.Sprint(q.Time.Unix())}
-	ctx["aws:RequestedRegion"] = []string{q.Region}
-	ctx["aws:UserAgent"] = []string{q.header("User-Agent")}
-	if host, _, ok := cutLast(q.Request.RemoteAddr, ":"); ok {
-		ctx["aws:SourceIp"] = []string{strings.Trim(host, "[]")}
-	}
-	if id := q.Caller; id != nil && id.Kind != awsapi.Anonymous {
-		ctx["aws:PrincipalAccount"] = []string{id.Account}
-		ctx["aws:userid"] = []string{id.PrincipalID}
-		p := principal(id)
-		ctx["aws:PrincipalArn"] = []string{id.ARN}
-		if p.RoleARN != "" {
-			ctx["aws:PrincipalArn"] = []string{p.RoleARN}
-		}
-		if id.UserName != "" {
-			ctx["aws:username"] = []string{id.UserName}
-		}
-		ctx["aws:PrincipalIsAWSService"] = []string{fmt.Sprint(id.Kind == awsapi.AWSService)}
-	}
-	return ctx
-}
-
-func cutLast(s, sep string) (before, after string, ok bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
 }

@@ -204,7 +204,7 @@ func (s *Service) checkPolicy(q *request) error {
 	}
 	if public(doc) && s.blocked(q.bucket, "BlockPublicPolicy") {
 		return accessDenied(fmt.Sprintf("User: %s is not authorized to perform: s3:PutBucketPolicy on resource: %q because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
-			principal(q.Caller).ARN, bucketARN(q.bucket)))
+			q.Caller.ARN, bucketARN(q.bucket)))
 	}
 	return nil
 }

@@ -355,6 +355,8 @@ func (w *capture) response() (*awsapi.Response, error) {
 		switch {
 		case strings.HasPrefix(name, "Access-Control-"), name == "Server", name == "X-Amz-Request-Id", name == "X-Amz-Id-2":
 		case name == keep+"Etag", name == keep+"Tagging", name == "Etag" && w.header.Get(keep+"Etag") != "":
+		case strings.HasPrefix(name, "X-Amz-Meta-"):
+			h[strings.ToLower(name)] = values // as S3 writes it; clients take what follows the prefix as it stands
 		case strings.HasPrefix(name, keep):
 			h[strings.TrimPrefix(name, keep)] = values
 		case name == "X-Amz-Delete-Marker" && values[0] == "false":

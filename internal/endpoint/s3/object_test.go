@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/md5"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -46,6 +48,29 @@ func TestObjectKeepsWhatWasPut(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("after a restart (-want +got):\n%s", diff)
+	}
+}
+
+// Clients that don't know the case of user metadata's names take them as they come; S3 sends lower case.
+func TestMetadataIsSentInLowerCase(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.client("root", "us-east-1")
+	bucket(t, c, "logs")
+	_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("logs"), Key: aws.String("k"), Metadata: map[string]string{"Signature-Algorithm": "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", s.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "HEAD /logs/k HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	head, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(head), "\r\nx-amz-meta-signature-algorithm: x\r\n") {
+		t.Errorf("answer %q, %v", head, err)
 	}
 }
 

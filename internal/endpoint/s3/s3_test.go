@@ -21,6 +21,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/policy"
 	endpoint "github.com/aitrail/aitrail/internal/endpoint/s3"
 	"github.com/aitrail/aitrail/internal/endpoint/state"
 )
@@ -107,6 +108,15 @@ func (s *server) serve(c *awsapi.Call) (*awsapi.Response, error) {
 	s.Describe(c)
 	if len(s.Access(c)) == 0 {
 		return nil, errors.New("nothing to allow for " + op)
+	}
+	who := policy.Principal{ARN: c.Caller.ARN, ID: c.Caller.PrincipalID, Account: account, Root: c.Caller.Kind == awsapi.Root}
+	for _, a := range s.Access(c) {
+		if doc := s.BucketPolicy(a.Resource); doc != nil {
+			r := policy.Request{Principal: who, Action: a.Action, Resource: a.Resource, Context: s.Conditions(c)}
+			if policy.Evaluate([]*policy.Document{doc}, r) == policy.Deny {
+				return nil, &awsapi.Error{Code: "AccessDenied", Message: "denied by the bucket's policy", Status: 403}
+			}
+		}
 	}
 	resp, err := s.Serve(c)
 	s.mu.Lock()

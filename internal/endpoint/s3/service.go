@@ -146,9 +146,6 @@ func (s *Service) serve(q *request) (*awsapi.Response, error) {
 		if owner := q.header("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != s.account {
 			return nil, accessDenied("Access Denied")
 		}
-		if err := s.denied(q); err != nil {
-			return nil, err
-		}
 	}
 	return q.op.serve(s, q)
 }
