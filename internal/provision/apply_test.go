@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -18,12 +18,11 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // apply runs Apply and returns its steps as "kind: action".
-func apply(t *testing.T, e *endpoint, s provision.Setup) (provision.Outputs, []string) {
+func apply(t *testing.T, e *local, s provision.Setup) (provision.Outputs, []string) {
 	t.Helper()
 	var steps []string
 	out, err := provision.Apply(t.Context(), e.config(), s, func(s provision.Step) {
@@ -129,34 +128,36 @@ func TestRefusedDataTypesAreLeftOut(t *testing.T) {
 	}
 }
 
-// Whichever call fails, running Apply again finishes the work.
+// Whichever call fails, before it took effect or after, running Apply again finishes the work.
 func TestApplyGoesOnAfterAnyFailure(t *testing.T) {
 	e := startEndpoint(t)
 	s := here()
 	s.DataTypes = []string{"AWS::Bedrock::Model"}
-	failed := map[string]bool{}
-	for run := range 100 {
-		hit := ""
-		e.intercept(func(c *awsapi.Call) error {
-			if hit != "" || failed[c.Operation] {
-				return nil
-			}
-			hit = c.Operation
-			failed[hit] = true
-			return &awsapi.Error{Code: "ServiceUnavailable", Message: "try again", Status: 503}
-		})
-		_, err := provision.Apply(t.Context(), e.config(), s, nil)
+	connection := &faulty{RoundTripper: http.DefaultTransport, seen: map[string]bool{}}
+	cfg := e.config()
+	cfg.HTTPClient = connection
+	for range 200 {
+		connection.hit = ""
+		_, err := provision.Apply(t.Context(), cfg, s, nil)
+		if err != nil && connection.hit == "" {
+			t.Fatal(err)
+		}
+		if err == nil && connection.hit != "" {
+			t.Fatalf("%s: lost, and Apply said nothing", connection.hit)
+		}
 		if err == nil {
-			if hit != "" {
-				t.Fatalf("%s failed and Apply did not", hit)
-			}
-			if run < 25 {
-				t.Errorf("only %d calls were failed: %v", run, slices.Sorted(maps.Keys(failed)))
-			}
-			return
+			break
 		}
 	}
-	t.Fatal("Apply never came to its end")
+	if n := len(connection.seen); n < 50 || connection.hit != "" {
+		t.Errorf("%d failures, the last %q", n, connection.hit)
+	}
+	_, steps := apply(t, e, s)
+	for _, step := range steps {
+		if !strings.HasSuffix(step, ": unchanged") {
+			t.Errorf("afterwards: %s", step)
+		}
+	}
 }
 
 // A new role or policy takes a while to be seen by CloudTrail; Apply waits for it, but not for ever.
