@@ -45,12 +45,7 @@ func newServer(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{services: map[string]awsapi.Service{}, state: store, now: time.Date(2026, 11, 2, 9, 30, 0, 0, time.UTC)}
-	for _, service := range ai.New(ai.Options{State: store}) {
-		for _, name := range service.SigningNames() {
-			s.services[name] = service
-		}
-	}
+	s := &server{services: servicesOf(store), state: store, now: time.Date(2026, 11, 2, 9, 30, 0, 0, time.UTC)}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(func() {
 		s.Close()
@@ -59,6 +54,16 @@ func newServer(t *testing.T) *server {
 		}
 	})
 	return s
+}
+
+func servicesOf(store *state.Store) map[string]awsapi.Service {
+	services := map[string]awsapi.Service{}
+	for _, service := range ai.New(ai.Options{State: store}) {
+		for _, name := range service.SigningNames() {
+			services[name] = service
+		}
+	}
+	return services
 }
 
 // config is an SDK's configuration for the server.
