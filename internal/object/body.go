@@ -46,6 +46,11 @@ func (r *body) request() (*s3.GetObjectOutput, error) {
 		}
 		return nil, r.bucket.wrap(r.key, err)
 	}
+	if r.etag != nil && aws.ToString(out.ETag) != *r.etag { // not every endpoint minds If-Match
+		cancel()
+		_ = out.Body.Close()
+		return nil, r.bucket.wrap(r.key, ErrChanged)
+	}
 	r.content, r.cancel = out.Body, cancel
 	r.idle = time.AfterFunc(r.bucket.idle, cancel)
 	return out, nil

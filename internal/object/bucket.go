@@ -23,11 +23,20 @@ import (
 )
 
 const (
-	attempts      = 8                // of a request, by the SDK, with backoff
-	resumptions   = 5                // of a body that broke off, since it last gave a byte
-	answerTimeout = 60 * time.Second // until a request's first byte
-	idleTimeout   = 60 * time.Second // between a body's bytes
+	attempts    = 8 // of a request, by the SDK, with backoff
+	resumptions = 5 // of a body that broke off, since it last gave a byte
 )
+
+// patience is how long a bucket waits.
+type patience struct {
+	answer  time.Duration // for a request's first byte
+	idle    time.Duration // for a body's next byte
+	backoff time.Duration // at most, between attempts
+}
+
+func usualPatience() patience {
+	return patience{answer: time.Minute, idle: time.Minute, backoff: 20 * time.Second}
+}
 
 // bucket is a store of the objects under a prefix of an S3 bucket.
 type bucket struct {
@@ -38,16 +47,16 @@ type bucket struct {
 }
 
 // openBucket opens "bucket", "bucket/prefix" or "bucket/key".
-func openBucket(ctx context.Context, rest string) (Store, error) {
+func openBucket(ctx context.Context, rest string, p patience) (Store, error) {
 	name, key, _ := strings.Cut(rest, "/")
 	if name == "" {
 		return nil, errors.New("source s3:// names no bucket")
 	}
-	client, err := newClient(ctx, name)
+	client, err := newClient(ctx, name, p)
 	if err != nil {
 		return nil, err
 	}
-	whole := &bucket{client: client, name: name, idle: idleTimeout}
+	whole := &bucket{client: client, name: name, idle: p.idle}
 	if looksLikeFile(key) {
 		_, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &name, Key: &key})
 		switch err = whole.wrap(key, err); {
@@ -73,15 +82,17 @@ func looksLikeFile(key string) bool {
 }
 
 // newClient returns a client for the Region where the bucket lies.
-func newClient(ctx context.Context, name string) (*s3.Client, error) {
+func newClient(ctx context.Context, name string, p patience) (*s3.Client, error) {
 	transport := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
-		t.ResponseHeaderTimeout = answerTimeout
+		t.ResponseHeaderTimeout = p.answer
 		t.MaxIdleConnsPerHost = 64
 	})
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithHTTPClient(transport),
 		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = attempts })
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts, o.MaxBackoff = attempts, p.backoff
+			})
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
@@ -164,6 +175,9 @@ func (b *bucket) info(o types.Object) Info {
 }
 
 func (b *bucket) Open(ctx context.Context, key string) (io.ReadCloser, Object, error) {
+	if key == "" {
+		return nil, Object{}, fmt.Errorf("%s: %w", b.URL(key), ErrNotExist)
+	}
 	r := &body{ctx: ctx, bucket: b, key: key}
 	out, err := r.request()
 	if err != nil {

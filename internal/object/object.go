@@ -54,7 +54,7 @@ type Store interface {
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
 
 	// Open returns an object's content, which the caller closes; ctx holds until then. ErrNotExist if there is no such
-	// object. A read fails with ErrChanged if the object was replaced before it was read to the end.
+	// object. If it is replaced before it was read to the end, a read fails with ErrChanged, or goes on with what it was.
 	Open(ctx context.Context, key string) (io.ReadCloser, Object, error)
 
 	// Create writes an object that doesn't exist yet, whole or not at all; it is durable on return. ErrExist if the key
@@ -74,7 +74,7 @@ func Open(ctx context.Context, source string) (Store, error) {
 	case !ok:
 		return openFolder(source)
 	case scheme == "s3":
-		return openBucket(ctx, rest)
+		return openBucket(ctx, rest, usualPatience())
 	case scheme == "file":
 		u, err := url.Parse(source)
 		if err != nil || u.Host != "" && u.Host != "localhost" {

@@ -1,0 +1,35 @@
+package object
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// OpenImpatient opens a bucket that waits no longer than a test may.
+func OpenImpatient(ctx context.Context, bucket string) (Store, error) {
+	return openBucket(ctx, bucket, impatience())
+}
+
+// BucketRegion asks the endpoint that is set where a bucket lies.
+func BucketRegion(ctx context.Context, name string) (string, error) {
+	client, err := newClient(ctx, name, impatience())
+	if err != nil {
+		return "", err
+	}
+	return bucketRegion(ctx, client, name)
+}
+
+// Addressing tells how requests are made.
+func Addressing(ctx context.Context, name string) (s3.Options, error) {
+	client, err := newClient(ctx, name, impatience())
+	if err != nil {
+		return s3.Options{}, err
+	}
+	return client.Options(), nil
+}
+
+func impatience() patience {
+	return patience{answer: time.Second, idle: 50 * time.Millisecond, backoff: time.Millisecond}
+}
