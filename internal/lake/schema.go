@@ -31,7 +31,7 @@ type eventRow struct {
 	RequestParameters            string        `parquet:"requestParameters,optional,dict,id(11)" doc:"JSON text of the request's parameters"`
 	ResponseElements             string        `parquet:"responseElements,optional,dict,id(12)" doc:"JSON text of what the call answered"`
 	AdditionalEventData          string        `parquet:"additionalEventData,optional,dict,id(13)" doc:"JSON text of further data"`
-	RequestID                    string        `parquet:"requestID,optional,id(14)" doc:"the request's id, as the caller got it"`
+	RequestID                    string        `parquet:"requestID,optional,plain,id(14)" doc:"the request's id, as the caller got it"`
 	EventID                      [16]byte      `parquet:"eventID,optional,uuid,uncompressed,id(15)" doc:"the event's id; one that is no UUID in lower case stands in extra"`
 	ReadOnly                     *bool         `parquet:"readOnly,id(16)" doc:"whether AWS says that the operation only reads; can't be relied upon"`
 	Resources                    []resourceRow `parquet:"resources,optional,list,id(17)" parquet-element:",id(160)" doc:"the resources accessed"`
@@ -64,7 +64,7 @@ type eventRow struct {
 	OutputTokens    *int64 `parquet:"output_tokens,id(59)" doc:"tokens out; null when the record doesn't tell"`
 	GuardrailID     string `parquet:"guardrail_id,optional,dict,id(60)" doc:"the guardrail applied; several are joined by commas"`
 	CallRole        string `parquet:"call_role,optional,dict,id(61)" doc:"what the event is of a call: primary (the call), completion (the end of its stream), copy, network, insight, aggregate, service; null for events of other services"`
-	ParentRequestID string `parquet:"parent_request_id,optional,id(62)" doc:"of the end of a stream: requestID of its call"`
+	ParentRequestID string `parquet:"parent_request_id,optional,plain,id(62)" doc:"of the end of a stream: requestID of its call"`
 
 	SourceObject string `parquet:"source_object,optional,dict,id(70)" doc:"URL of the log file"`
 	SourceIndex  int64  `parquet:"source_index,delta,id(71)" doc:"place of the record in the log file, from 0"`
@@ -127,10 +127,10 @@ type tlsRow struct {
 
 // fileRow is a row of the table log_files.
 type fileRow struct {
-	Object      string    `parquet:"object,id(1)" doc:"the log file's URL"`
+	Object      string    `parquet:"object,plain,id(1)" doc:"the log file's URL"`
 	Size        int64     `parquet:"size,id(2)" doc:"bytes as stored"`
-	ETag        string    `parquet:"etag,optional,id(3)" doc:"the store's mark of the content; with object and size the log file's identity"`
-	SHA256      string    `parquet:"sha256,optional,id(4)" doc:"of the stored bytes, in hex"`
+	ETag        string    `parquet:"etag,optional,plain,id(3)" doc:"the store's mark of the content; with object and size the log file's identity"`
+	SHA256      string    `parquet:"sha256,optional,plain,id(4)" doc:"of the stored bytes, in hex"`
 	Kind        string    `parquet:"kind,optional,dict,id(5)" doc:"CloudTrail, CloudTrail-Insight, CloudTrail-NetworkActivity, …"`
 	Account     string    `parquet:"account,optional,dict,id(6)" doc:"the account in its name"`
 	Region      string    `parquet:"region,optional,dict,id(7)" doc:"the Region in its name"`

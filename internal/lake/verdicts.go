@@ -102,8 +102,8 @@ func writeTable(d *disk, path string, rows []*fileRow) (*dataFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := parquet.NewGenericWriter[*fileRow](out, writerOptions()...)
-	err = writeRows(w, rows)
+	w := parquet.NewGenericWriter[fileRow](out, writerOptions(newCodec())...)
+	err = writeRows(w, rows, make([]fileRow, rowsPerWrite))
 	if err == nil {
 		err = w.Close()
 	}

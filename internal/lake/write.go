@@ -13,7 +13,6 @@ import (
 
 	"github.com/apache/iceberg-go"
 	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/compress/zstd"
 )
 
 // dataFile is a Parquet file that was written and is not in a table yet.
@@ -108,28 +107,28 @@ func upperText(s string) string {
 	return ""
 }
 
-// encoder writes rows into Parquet files. It keeps its buffers between files and isn't safe for concurrent use.
+// encoder writes rows into Parquet files. It isn't safe for concurrent use.
 type encoder struct {
 	d      *disk
-	events *parquet.GenericWriter[*eventRow]
+	codec  *codec
 	out    *bufio.Writer
 	order  []*slot
 	sorted []*eventRow
+	some   []eventRow
 }
 
 // rowsPerWrite is how many rows the Parquet writer is given at a time.
 const rowsPerWrite = 256
 
 func newEncoder(d *disk) *encoder {
-	out := bufio.NewWriterSize(io.Discard, 256<<10)
-	return &encoder{d: d, out: out, events: parquet.NewGenericWriter[*eventRow](out, writerOptions()...)}
+	return &encoder{d: d, codec: newCodec(), out: bufio.NewWriterSize(io.Discard, 256<<10)}
 }
 
-func writerOptions() []parquet.WriterOption {
+func writerOptions(c *codec) []parquet.WriterOption {
 	options := []parquet.WriterOption{
-		parquet.Compression(&zstd.Codec{Level: zstd.SpeedFastest}),
+		parquet.Compression(c),
 		parquet.CreatedBy("aitrail", fmt.Sprint("lake format ", Version), ""),
-		parquet.PageBufferSize(1 << 20),
+		parquet.PageBufferSize(256 << 10),
 		parquet.WriteBufferSize(0),
 		parquet.DataPageVersion(1),
 		parquet.DictionaryMaxBytes(2 << 20),
@@ -203,10 +202,14 @@ func (w *encoder) create(f *dataFile, rows []*eventRow) error {
 		return err
 	}
 	w.out.Reset(out)
-	w.events.Reset(w.out)
-	err = writeRows(w.events, rows)
+	// A new writer for each file: parquet-go v0.32.0's Reset spoils the columns' names in the next file's metadata.
+	events := parquet.NewGenericWriter[eventRow](w.out, writerOptions(w.codec)...)
+	if w.some == nil {
+		w.some = make([]eventRow, rowsPerWrite)
+	}
+	err = writeRows(events, rows, w.some)
 	if err == nil {
-		err = w.events.Close()
+		err = events.Close()
 	}
 	if err == nil {
 		err = w.out.Flush()
@@ -218,14 +221,19 @@ func (w *encoder) create(f *dataFile, rows []*eventRow) error {
 		_ = w.d.Remove(f.path)
 		return err
 	}
-	f.measure(w.events.File())
+	f.measure(events.File())
 	return nil
 }
 
-func writeRows[T any](w *parquet.GenericWriter[T], rows []T) error {
+// writeRows writes rows through some, whose rows lie side by side: parquet-go then writes column by column.
+func writeRows[T any](w *parquet.GenericWriter[T], rows []*T, some []T) error {
+	defer clear(some)
 	for len(rows) > 0 {
-		n := min(len(rows), rowsPerWrite)
-		if _, err := w.Write(rows[:n]); err != nil {
+		n := min(len(rows), len(some))
+		for i, r := range rows[:n] {
+			some[i] = *r
+		}
+		if _, err := w.Write(some[:n]); err != nil {
 			return err
 		}
 		rows = rows[n:]
