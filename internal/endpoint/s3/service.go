@@ -70,6 +70,8 @@ func (s *Service) route(r *http.Request) *operation {
 	query := r.URL.Query()
 	level, subs := "service", []string(nil)
 	switch {
+	case bucket == "" && key != "":
+		return nil
 	case key != "":
 		level, subs = "object", objectSubs()
 	case bucket != "":
