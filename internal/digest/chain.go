@@ -311,6 +311,8 @@ func (c *chain) reach(ctx context.Context, newer, cur *node) (*node, bool, error
 			return newer, false, nil
 		case c.before(at):
 			return newer, false, nil
+		case !c.mayOpen(newer, link.Bucket):
+			return newer, false, nil
 		case !at.Before(newer.key.Time): // a chain never goes forward: don't go round in a circle
 			return newer, false, nil
 		}
@@ -352,12 +354,13 @@ func (c *chain) started(n, older *node) {
 	})
 }
 
-// missing reports the digests between newer and cur, the newest of which ended at end; path is that one's, if known.
+// missing reports the digests between newer and cur, the newest of which ended at end; path is that one's, if newer
+// names it.
 func (c *chain) missing(newer, cur *node, end time.Time, path string) {
 	for n := 0; ; n++ {
 		if n > 0 || path == "" {
-			if cur == nil || !end.After(cur.key.Time.Add(c.period/2)) {
-				return
+			if cur == nil || c.name.backfill || !end.After(cur.key.Time.Add(c.period/2)) {
+				return // backfill digests don't follow one another without gaps
 			}
 			path = c.pathAt(newer, end)
 		}

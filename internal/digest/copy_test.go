@@ -306,6 +306,28 @@ func TestVerifyBackfill(t *testing.T) {
 	}
 }
 
+func TestVerifyBackfillFaults(t *testing.T) {
+	m := newMemory()
+	tr := newTrail(t, m).hours(1, 1, 1, 1, 1, 1)
+	late := newTrail(t, m)
+	late.backfill, late.delivered = true, 100
+	late.hours(1, 1)
+	late.now = late.now.Add(3 * time.Hour)
+	late.hours(1)
+	delete(m.files, late.digests[1])
+	alter(t, m, late.digests[2], "SHA-256", "SHA-255")
+	got := verify(t, tr, m, publicKeys(), digest.Options{})
+	want := []string{ // the missing one isn't known: only the one that was altered names it
+		"backfill  ×2", "chain_started " + late.digests[0], started, "log_files_unproven AWSLogs/111122223333/ ×1",
+		"signature_wrong " + late.digests[2],
+	}
+	want = append(want, "log_file_unlisted "+late.logs[1][0])
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got.findings); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
 // keysByTime gives the second key only for times around at.
 type keysByTime struct {
 	keys  digest.Keys

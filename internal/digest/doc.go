@@ -12,7 +12,8 @@
 //
 // What is believed: a digest whose signature verifies with one of CloudTrail's public keys. Where a copy has lost the
 // metadata, the signature is taken from the next digest, which carries it; a signature proves a digest whoever carries
-// it. Nothing that an unproven digest says leads to a finding about another file.
+// it. What a digest that failed says of others is not believed; what one says that can't be told is compared, because a
+// contradiction shows that one of the two was altered.
 //
 // The package is pure: it uses the standard library and package cloudtrail, opens nothing itself and logs nothing. What
 // it reads is bounded: see [MaxDigest] and [MaxLogFile].

@@ -23,6 +23,10 @@ func (c *chain) logFiles(ctx context.Context, n *node) {
 	for _, f := range n.digest.LogFiles {
 		path := n.layout.path(f.S3Object)
 		c.place.name(path)
+		if !c.mayOpen(n, f.S3Bucket) {
+			c.told(FileVerdict{path, Unverifiable, n.reason, n.path}, 0)
+			continue
+		}
 		release, err := c.place.v.slot(ctx)
 		if err != nil {
 			return // verify returns the error
@@ -32,6 +36,12 @@ func (c *chain) logFiles(ctx context.Context, n *node) {
 			c.logFile(ctx, n, f, path)
 		})
 	}
+}
+
+// mayOpen tells whether files of a bucket are opened because n names it: what is not proven leads to no other bucket,
+// which could be anybody's.
+func (c *chain) mayOpen(n *node, bucket string) bool {
+	return n.verdict == Verified || c.place.v.copied || bucket == c.place.v.src.Bucket()
 }
 
 // name remembers that a digest names a log file.

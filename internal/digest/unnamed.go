@@ -87,11 +87,14 @@ func (p *place) judgement(key cloudtrail.Key) (Verdict, string) {
 	regular := 0
 	covered, unproven := false, ""
 	for _, c := range p.chains {
-		if c.name.backfill {
-			continue
+		state, reason := c.at(key.Time)
+		if c.name.backfill && (state == Pending || state == Verified) {
+			continue // what a backfill digest doesn't name, another one may
 		}
-		regular++
-		switch state, reason := c.at(key.Time); state {
+		if !c.name.backfill {
+			regular++
+		}
+		switch state {
 		case Pending:
 			if c.beyond {
 				return "", ""
