@@ -274,17 +274,18 @@ func (s *Service) deliverLogs(ctx context.Context, t *trail, sp span) error {
 			}
 		}
 	}
-	if len(messages) > 0 {
-		err = s.checkLogRole(ctx, t.LogRoleARN, t.LogGroupARN)
+	deliver := len(messages) > 0 && sp.Group != ""
+	if deliver {
+		err = s.checkLogRole(ctx, sp.Role, sp.Group)
 	}
 	if err == nil {
 		_, err = s.change(t.ID, func(t *trail, tx *state.Tx) error {
 			t.Logs.Spans = t.Logs.Spans[1:]
-			if len(messages) == 0 || t.LogGroupARN == "" {
+			if !deliver {
 				return nil
 			}
 			t.Status.Logs, t.Status.LogsError = s.now(), ""
-			region, group := t.logGroup()
+			region, group, _ := parseLogGroupARN(sp.Group)
 			return s.opts.LogGroups.AppendTx(tx, region, group, s.logStream(t), s.now(), events)
 		})
 	}
@@ -293,9 +294,12 @@ func (s *Service) deliverLogs(ctx context.Context, t *trail, sp span) error {
 	}
 	_, noted := s.change(t.ID, func(t *trail, _ *state.Tx) error {
 		t.Status.LogsError = errorCode(err)
+		spans := slices.Clone(t.Logs.Spans)
+		spans[0].Group, spans[0].Role = t.LogGroupARN, t.LogRoleARN // the user may have mended it
+		t.Logs.Spans = spans
 		return nil
 	})
-	return errors.Join(fmt.Errorf("delivering to log group %s: %w", t.LogGroupARN, err), noted)
+	return errors.Join(fmt.Errorf("delivering to log group %s: %w", sp.Group, err), noted)
 }
 
 // logStream is the stream that the trail's events go to, of all Regions.

@@ -326,6 +326,25 @@ func TestLogGroupFailsAlone(t *testing.T) {
 	}
 }
 
+// What was recorded while the trail had a log group goes there, and to no other.
+func TestChangingLogGroup(t *testing.T) {
+	w := withLogGroup(t)
+	w.do("CreateLogGroup", `{"logGroupName":"second"}`)
+	w.invoke("A")
+	w.do("UpdateTrail", `{"Name":"ai-trail"`+strings.Replace(logGroup, "audit", "second", 1)+`}`)
+	w.invoke("B")
+	w.do("UpdateTrail", `{"Name":"ai-trail","CloudWatchLogsLogGroupArn":"","CloudWatchLogsRoleArn":""}`)
+	w.invoke("C")
+	w.flush()
+	w.do("UpdateTrail", `{"Name":"ai-trail"`+logGroup+`}`)
+	w.invoke("D")
+	w.flush()
+	got := map[string][]string{"audit": w.inLogs("audit", bedrock), "second": w.inLogs("second", bedrock)}
+	if diff := cmp.Diff(map[string][]string{"audit": {"A", "D"}, "second": {"B"}}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestCutsLogFiles(t *testing.T) {
 	w := newWorld(t)
 	w.options = func(o *trail.Options) { o.SpanBytes = 3000 }

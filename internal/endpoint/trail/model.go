@@ -63,6 +63,7 @@ type span struct {
 	MultiRegion  bool
 	GlobalEvents bool
 	Only         string   `json:",omitempty"` // deliver the event with this request id, and no other
+	Group, Role  string   `json:",omitempty"` // the ARNs of the log group and role it is delivered with
 	Bucket       string   `json:",omitempty"` // where it is being delivered; "" before an attempt
 	Prefix       string   `json:",omitempty"`
 	Done         []string `json:",omitempty"` // the Regions whose files are delivered
@@ -129,7 +130,10 @@ func (t *trail) cut(p Position) {
 
 // span is what the trail delivers of a range by its present settings.
 func (t *trail) span(from, to Position) span {
-	return span{From: from, To: to, Selectors: t.Selectors, MultiRegion: t.MultiRegion, GlobalEvents: t.GlobalEvents}
+	return span{
+		From: from, To: to, Selectors: t.Selectors, MultiRegion: t.MultiRegion, GlobalEvents: t.GlobalEvents,
+		Group: t.LogGroupARN, Role: t.LogRoleARN,
+	}
 }
 
 // end makes the trail log no more from a position on, but for the event of the call that ends it.
@@ -165,12 +169,6 @@ func (t *trail) clone() *trail {
 	c.Chains = maps.Clone(t.Chains)
 	c.Tags = maps.Clone(t.Tags)
 	return &c
-}
-
-// logGroup is the name of the trail's log group and its Region.
-func (t *trail) logGroup() (region, name string) {
-	region, name, _ = parseLogGroupARN(t.LogGroupARN)
-	return region, name
 }
 
 // parseLogGroupARN takes "arn:aws:logs:REGION:ACCOUNT:log-group:NAME:*" apart.

@@ -333,8 +333,11 @@ func (w *world) delivered(source string) []string {
 
 func (b *bucketStore) sorted() iter.Seq2[string, *trail.Object] {
 	return func(yield func(string, *trail.Object) bool) {
-		for _, path := range slices.Sorted(maps.Keys(b.objects)) {
-			if !yield(path, b.objects[path]) {
+		b.mu.Lock()
+		objects := maps.Clone(b.objects)
+		b.mu.Unlock()
+		for _, path := range slices.Sorted(maps.Keys(objects)) {
+			if !yield(path, objects[path]) {
 				return
 			}
 		}
