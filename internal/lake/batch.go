@@ -121,7 +121,7 @@ func (f *File) Event(e *cloudtrail.Event, index int) error {
 	call := f.c.normal.call(e)
 	s := f.c.rows.add(e, &call, f.row.Object, ref{f.row.number, uint32(index)})
 	f.row.Events++
-	if t := s.row.EventTime; !t.IsZero() {
+	if t := s.row.EventTime.time(); !t.IsZero() {
 		if f.row.First.IsZero() || t.Before(f.row.First) {
 			f.row.First = t
 		}

@@ -245,9 +245,9 @@ func (f EventFilter) match(row *eventRow) bool {
 		return false
 	case f.Object != "" && row.SourceObject != f.Object:
 		return false
-	case !f.From.IsZero() && row.EventTime.Before(f.From):
+	case !f.From.IsZero() && row.EventTime.time().Before(f.From):
 		return false
-	case !f.To.IsZero() && (row.EventTime.IsZero() || !row.EventTime.Before(f.To)):
+	case !f.To.IsZero() && (row.EventTime == nil || !row.EventTime.time().Before(f.To)):
 		return false
 	}
 	return true
@@ -280,15 +280,15 @@ func (l *Lake) readFile(ctx context.Context, file DataFile, f EventFilter, do fu
 func (f *LogFile) row() *fileRow {
 	return &fileRow{
 		Object: f.Object, Size: f.Size, ETag: f.ETag, SHA256: f.SHA256, Kind: string(f.Kind), Account: f.Account, Region: f.Region,
-		Events: f.Events, Duplicates: f.Duplicates, First: f.First, Last: f.Last, CollectedAt: f.CollectedAt,
-		Status: f.Status, Reason: f.Reason, Verdict: f.Verdict, VerdictNote: f.VerdictNote, Batch: f.Batch,
+		Events: f.Events, Duplicates: f.Duplicates, First: microsOf(f.First, new(micros)), Last: microsOf(f.Last, new(micros)),
+		CollectedAt: microsOf(f.CollectedAt, new(micros)), Status: f.Status, Reason: f.Reason, Verdict: f.Verdict, VerdictNote: f.VerdictNote, Batch: f.Batch,
 	}
 }
 
 func (r *fileRow) logFile() LogFile {
 	return LogFile{
 		Object: r.Object, Size: r.Size, ETag: r.ETag, SHA256: r.SHA256, Kind: cloudtrail.Kind(r.Kind), Account: r.Account, Region: r.Region,
-		Events: r.Events, Duplicates: r.Duplicates, First: r.First, Last: r.Last, CollectedAt: r.CollectedAt,
+		Events: r.Events, Duplicates: r.Duplicates, First: r.First.time(), Last: r.Last.time(), CollectedAt: r.CollectedAt.time(),
 		Status: r.Status, Reason: r.Reason, Verdict: r.Verdict, VerdictNote: r.VerdictNote, Batch: r.Batch,
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strings"
-	"time"
 	"unsafe"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
@@ -22,6 +21,8 @@ type slot struct {
 	readOnly   bool
 	management bool
 	in, out    int64
+	time       micros
+	created    micros
 	ref        ref
 }
 
@@ -116,7 +117,7 @@ func (r *rows) add(e *cloudtrail.Event, c *Call, source string, at ref) *slot {
 func (r *rows) record(s *slot, e *cloudtrail.Event) {
 	row := &s.row
 	row.EventVersion = r.keep(e.EventVersion)
-	row.EventTime = e.EventTime.UTC()
+	row.EventTime = microsOf(e.EventTime, &s.time)
 	row.EventSource = r.keep(e.EventSource)
 	row.EventName = r.keep(e.EventName)
 	row.AWSRegion = r.keep(e.AWSRegion)
@@ -186,7 +187,7 @@ func (r *rows) identity(s *slot, u *cloudtrail.UserIdentity) {
 		s.session.SessionIssuer = &s.issuer
 	}
 	if a := c.Attributes; a != nil {
-		s.attributes = attributesRow{a.CreationDate.UTC(), r.keep(a.MFAAuthenticated)}
+		s.attributes = attributesRow{microsOf(a.CreationDate, &s.created), r.keep(a.MFAAuthenticated)}
 		s.session.Attributes = &s.attributes
 	}
 }
@@ -233,7 +234,7 @@ func (r *rows) eventID(row *eventRow, e *cloudtrail.Event) {
 // event gives the event of a row back.
 func (row *eventRow) event() cloudtrail.Event {
 	e := cloudtrail.Event{
-		EventVersion: row.EventVersion, EventTime: row.EventTime, EventSource: row.EventSource, EventName: row.EventName,
+		EventVersion: row.EventVersion, EventTime: row.EventTime.time(), EventSource: row.EventSource, EventName: row.EventName,
 		AWSRegion: row.AWSRegion, SourceIPAddress: row.SourceIPAddress, UserAgent: row.UserAgent,
 		ErrorCode: row.ErrorCode, ErrorMessage: row.ErrorMessage,
 		RequestParameters: cloudtrail.JSON(row.RequestParameters), ResponseElements: cloudtrail.JSON(row.ResponseElements),
@@ -284,8 +285,8 @@ func (u *identityRow) identity() *cloudtrail.UserIdentity {
 			v.SessionContext.SessionIssuer = &i
 		}
 		if c.Attributes != nil {
-			a := cloudtrail.SessionAttributes(*c.Attributes)
-			v.SessionContext.Attributes = &a
+			v.SessionContext.Attributes = &cloudtrail.SessionAttributes{
+				CreationDate: c.Attributes.CreationDate.time(), MFAAuthenticated: c.Attributes.MFAAuthenticated}
 		}
 	}
 	return v
@@ -378,17 +379,4 @@ func eventIDOf(id [16]byte, extra string) string {
 func jsonString(s string) string {
 	b, _ := json.Marshal(s) // of a string: can't fail
 	return string(b)
-}
-
-// day returns the number of the UTC day of a time since 1970, and false for the zero time.
-func day(t time.Time) (int32, bool) {
-	if t.IsZero() {
-		return 0, false
-	}
-	s := t.Unix()
-	d := s / 86400
-	if s%86400 < 0 {
-		d--
-	}
-	return int32(d), true
 }

@@ -14,13 +14,13 @@ import (
 // doc tag what it holds. The Iceberg schema is derived from them. Ids are for ever: a column that goes takes its id with
 // it, a new one gets a new id and comes last in its struct.
 //
-// Strings, times and ids that are zero are null, as are nil pointers.
+// Strings and ids that are zero are null, as are nil pointers.
 
 // eventRow is a row of the table events.
 type eventRow struct {
 	EventVersion                 string        `parquet:"eventVersion,optional,dict,id(1)" doc:"version of the record's format"`
 	UserIdentity                 *identityRow  `parquet:"userIdentity,id(2)" doc:"who called, as CloudTrail tells it"`
-	EventTime                    time.Time     `parquet:"eventTime,optional,delta,timestamp(microsecond),id(3)" doc:"when the call ended"`
+	EventTime                    *micros       `parquet:"eventTime,timestamp(microsecond),id(3)" doc:"when the call ended"`
 	EventSource                  string        `parquet:"eventSource,optional,dict,id(4)" doc:"the service: bedrock.amazonaws.com"`
 	EventName                    string        `parquet:"eventName,optional,dict,id(5)" doc:"the operation: InvokeModel"`
 	AWSRegion                    string        `parquet:"awsRegion,optional,dict,id(6)" doc:"the Region that was called"`
@@ -67,7 +67,7 @@ type eventRow struct {
 	ParentRequestID string `parquet:"parent_request_id,optional,plain,id(62)" doc:"of the end of a stream: requestID of its call"`
 
 	SourceObject string `parquet:"source_object,optional,dict,id(70)" doc:"URL of the log file"`
-	SourceIndex  int64  `parquet:"source_index,delta,id(71)" doc:"place of the record in the log file, from 0"`
+	SourceIndex  int64  `parquet:"source_index,id(71)" doc:"place of the record in the log file, from 0"`
 }
 
 type identityRow struct {
@@ -104,8 +104,28 @@ type issuerRow struct {
 }
 
 type attributesRow struct {
-	CreationDate     time.Time `parquet:"creationDate,optional,dict,timestamp(microsecond),id(141)"`
-	MFAAuthenticated string    `parquet:"mfaAuthenticated,optional,dict,id(142)"`
+	CreationDate     *micros `parquet:"creationDate,dict,timestamp(microsecond),id(141)"`
+	MFAAuthenticated string  `parquet:"mfaAuthenticated,optional,dict,id(142)"`
+}
+
+// micros is a time in microseconds since 1970, UTC. Of time.Time, parquet-go v0.32.0 loses those in optional structs
+// and those after 2262.
+type micros int64
+
+// microsOf returns nil for the zero time, and at otherwise, set to the time.
+func microsOf(t time.Time, at *micros) *micros {
+	if t.IsZero() {
+		return nil
+	}
+	*at = micros(t.UnixMicro())
+	return at
+}
+
+func (m *micros) time() time.Time {
+	if m == nil {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(*m)).UTC()
 }
 
 type onBehalfOfRow struct {
@@ -127,23 +147,23 @@ type tlsRow struct {
 
 // fileRow is a row of the table log_files.
 type fileRow struct {
-	Object      string    `parquet:"object,plain,id(1)" doc:"the log file's URL"`
-	Size        int64     `parquet:"size,id(2)" doc:"bytes as stored"`
-	ETag        string    `parquet:"etag,optional,plain,id(3)" doc:"the store's mark of the content; with object and size the log file's identity"`
-	SHA256      string    `parquet:"sha256,optional,plain,id(4)" doc:"of the stored bytes, in hex"`
-	Kind        string    `parquet:"kind,optional,dict,id(5)" doc:"CloudTrail, CloudTrail-Insight, CloudTrail-NetworkActivity, …"`
-	Account     string    `parquet:"account,optional,dict,id(6)" doc:"the account in its name"`
-	Region      string    `parquet:"region,optional,dict,id(7)" doc:"the Region in its name"`
-	Events      int64     `parquet:"events,id(8)" doc:"records in it"`
-	Duplicates  int64     `parquet:"duplicates,id(9)" doc:"of these, records that the lake had already from another file"`
-	First       time.Time `parquet:"first_event,optional,timestamp(microsecond),id(10)" doc:"eventTime of its earliest record"`
-	Last        time.Time `parquet:"last_event,optional,timestamp(microsecond),id(11)" doc:"eventTime of its latest record"`
-	CollectedAt time.Time `parquet:"collected_at,optional,timestamp(microsecond),id(12)" doc:"when it was collected"`
-	Status      string    `parquet:"status,optional,dict,id(13)" doc:"collected, or quarantined: it couldn't be decoded"`
-	Reason      string    `parquet:"reason,optional,dict,id(14)" doc:"of the quarantine"`
-	Verdict     string    `parquet:"verdict,optional,dict,id(15)" doc:"verified, pending, unverifiable, failed; null when nobody looked yet"`
-	VerdictNote string    `parquet:"verdict_note,optional,dict,id(16)" doc:"the reason for the verdict"`
-	Batch       string    `parquet:"batch,optional,dict,id(17)" doc:"the commit that brought it"`
+	Object      string  `parquet:"object,plain,id(1)" doc:"the log file's URL"`
+	Size        int64   `parquet:"size,id(2)" doc:"bytes as stored"`
+	ETag        string  `parquet:"etag,optional,plain,id(3)" doc:"the store's mark of the content; with object and size the log file's identity"`
+	SHA256      string  `parquet:"sha256,optional,plain,id(4)" doc:"of the stored bytes, in hex"`
+	Kind        string  `parquet:"kind,optional,dict,id(5)" doc:"CloudTrail, CloudTrail-Insight, CloudTrail-NetworkActivity, …"`
+	Account     string  `parquet:"account,optional,dict,id(6)" doc:"the account in its name"`
+	Region      string  `parquet:"region,optional,dict,id(7)" doc:"the Region in its name"`
+	Events      int64   `parquet:"events,id(8)" doc:"records in it"`
+	Duplicates  int64   `parquet:"duplicates,id(9)" doc:"of these, records that the lake had already from another file"`
+	First       *micros `parquet:"first_event,timestamp(microsecond),id(10)" doc:"eventTime of its earliest record"`
+	Last        *micros `parquet:"last_event,timestamp(microsecond),id(11)" doc:"eventTime of its latest record"`
+	CollectedAt *micros `parquet:"collected_at,timestamp(microsecond),id(12)" doc:"when it was collected"`
+	Status      string  `parquet:"status,optional,dict,id(13)" doc:"collected, or quarantined: it couldn't be decoded"`
+	Reason      string  `parquet:"reason,optional,dict,id(14)" doc:"of the quarantine"`
+	Verdict     string  `parquet:"verdict,optional,dict,id(15)" doc:"verified, pending, unverifiable, failed; null when nobody looked yet"`
+	VerdictNote string  `parquet:"verdict_note,optional,dict,id(16)" doc:"the reason for the verdict"`
+	Batch       string  `parquet:"batch,optional,dict,id(17)" doc:"the commit that brought it"`
 }
 
 // Column describes a column of a table.
@@ -226,7 +246,7 @@ func icebergType(t reflect.Type, node parquet.Node) iceberg.Type {
 		return &iceberg.ListType{ElementID: element.ID(), Element: icebergType(t.Elem(), element), ElementRequired: element.Required()}
 	}
 	switch t := elem(t); {
-	case t == reflect.TypeFor[time.Time]():
+	case t == reflect.TypeFor[micros]():
 		return iceberg.PrimitiveTypes.TimestampTz
 	case t == reflect.TypeFor[[16]byte]():
 		return iceberg.PrimitiveTypes.UUID

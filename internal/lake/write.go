@@ -36,7 +36,8 @@ type metrics struct {
 
 // bounds are the bounds of the columns that queries narrow by.
 type bounds struct {
-	first, last time.Time
+	timed       bool // some row has a time
+	first, last micros
 	text        map[int][2]string
 }
 
@@ -52,13 +53,14 @@ func boundColumns(r *eventRow) [6]struct {
 }
 
 func (b *bounds) add(r *eventRow) {
-	if t := r.EventTime; !t.IsZero() {
-		if b.first.IsZero() || t.Before(b.first) {
-			b.first = t
+	if t := r.EventTime; t != nil {
+		if !b.timed || *t < b.first {
+			b.first = *t
 		}
-		if t.After(b.last) {
-			b.last = t
+		if !b.timed || *t > b.last {
+			b.last = *t
 		}
+		b.timed = true
 	}
 	if b.text == nil {
 		b.text = map[int][2]string{}
@@ -131,6 +133,7 @@ func writerOptions(c *codec) []parquet.WriterOption {
 		parquet.PageBufferSize(256 << 10),
 		parquet.WriteBufferSize(0),
 		parquet.DataPageVersion(1),
+		parquet.DefaultEncodingFor(parquet.Int64, &parquet.DeltaBinaryPacked), // times and indexes
 		parquet.DictionaryMaxBytes(2 << 20),
 	}
 	for _, free := range []string{"requestParameters", "responseElements", "additionalEventData", "serviceEventDetails",
@@ -163,11 +166,37 @@ func (w *encoder) write(slots []*slot, dir string, name func() string) ([]*dataF
 	return files, nil
 }
 
+// compareSlots orders rows by time, those without one first.
 func compareSlots(a, b *slot) int {
-	if c := a.row.EventTime.Compare(b.row.EventTime); c != 0 {
-		return c
+	at, bt := a.row.EventTime, b.row.EventTime
+	if at == nil || bt == nil {
+		if at != bt {
+			return cmp.Compare(present(at), present(bt))
+		}
+	} else if *at != *bt {
+		return cmp.Compare(*at, *bt)
 	}
 	return cmp.Or(cmp.Compare(a.ref.file, b.ref.file), cmp.Compare(a.ref.index, b.ref.index))
+}
+
+func present(t *micros) int {
+	if t == nil {
+		return 0
+	}
+	return 1
+}
+
+// day returns the number of a time's UTC day since 1970, and false for no time.
+func day(t *micros) (int32, bool) {
+	if t == nil {
+		return 0, false
+	}
+	const length = 24 * 3600 * 1e6
+	d := *t / length
+	if *t%length < 0 {
+		d--
+	}
+	return int32(d), true
 }
 
 func dayFolder(d int32, ok bool) string {
@@ -301,11 +330,11 @@ func (f *dataFile) iceberg(d *disk, spec iceberg.PartitionSpec) (iceberg.DataFil
 // binary returns the bounds in Iceberg's single-value form.
 func (b *bounds) binary() (lower, upper map[int][]byte, err error) {
 	lower, upper = map[int][]byte{}, map[int][]byte{}
-	if !b.first.IsZero() {
-		if lower[timeFieldID], err = iceberg.TimestampLiteral(b.first.UnixMicro()).MarshalBinary(); err != nil {
+	if b.timed {
+		if lower[timeFieldID], err = iceberg.TimestampLiteral(b.first).MarshalBinary(); err != nil {
 			return nil, nil, err
 		}
-		if upper[timeFieldID], err = iceberg.TimestampLiteral(b.last.UnixMicro()).MarshalBinary(); err != nil {
+		if upper[timeFieldID], err = iceberg.TimestampLiteral(b.last).MarshalBinary(); err != nil {
 			return nil, nil, err
 		}
 	}
