@@ -184,7 +184,7 @@ func (b *backend) generated(c *call) (answer, session string, references []any, 
 		side = object(config, "externalSourcesConfiguration")
 	}
 	if side == nil {
-		return "", "", nil, c.invalid("The configuration for type %s is missing.", text(config, "type"))
+		return "", "", nil, c.invalid("The retrieveAndGenerateConfiguration holds no configuration of its type.")
 	}
 	if key := text(side, "knowledgeBaseId"); key != "" {
 		base, err := b.find(c, knowledgeBases, "knowledge base", key)

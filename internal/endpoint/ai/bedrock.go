@@ -90,10 +90,8 @@ func (b *backend) getFoundationModel(c *call) (obj, error) {
 	return obj{"modelDetails": f.output(c.Region)}, nil
 }
 
-// launched is the creation time that system-defined profiles show.
-var launched = time.Date(2025, 1, 15, 0, 0, 0, 0, time.UTC)
-
 func (t *target) output(id string) obj {
+	launched := time.Date(2025, 1, 15, 0, 0, 0, 0, time.UTC)
 	models := []any{}
 	for _, region := range t.regions {
 		models = append(models, obj{"modelArn": t.foundation.arn(region)})
@@ -320,20 +318,22 @@ func (b *backend) putEntitlement(c *call) (obj, error) {
 	return obj{"status": "SUCCESS"}, nil
 }
 
-// tagged are the kinds that can be tagged through their ARN, by the first part of its resource.
-var tagged = map[string]string{
-	"guardrail": guardrails, "application-inference-profile": profiles, "provisioned-model": provisioned, "async-invoke": asyncInvokes,
-	"agent": agents, "agent-alias": agentAliases, "knowledge-base": knowledgeBases, "flow": flows,
+// tagged is the kind that can be tagged through its ARN, by the first part of the ARN's resource; "" for others.
+func tagged(part string) string {
+	return map[string]string{
+		"guardrail": guardrails, "application-inference-profile": profiles, "provisioned-model": provisioned, "async-invoke": asyncInvokes,
+		"agent": agents, "agent-alias": agentAliases, "knowledge-base": knowledgeBases, "flow": flows,
+	}[part]
 }
 
 // retag edits the tags of what the call's ARN names.
 func (b *backend) retag(c *call, arn string, edit func(tags map[string]string)) (*resource, error) {
 	part := arn[strings.LastIndexByte(arn, ':')+1:]
 	kind, key, _ := strings.Cut(part, "/")
-	if tagged[kind] == "" {
+	if tagged(kind) == "" {
 		return nil, missing("The resource %s was not found.", arn)
 	}
-	r, err := b.change(c, tagged[kind], key, func(r *resource, _ *state.Tx) error {
+	r, err := b.change(c, tagged(kind), key, func(r *resource, _ *state.Tx) error {
 		if r.Tags == nil {
 			r.Tags = map[string]string{}
 		}
@@ -367,8 +367,8 @@ func (b *backend) untagResource(c *call) (obj, error) {
 func (b *backend) listTags(c *call) (obj, error) {
 	arn := text(c.in, "resourceARN")
 	kind, key, _ := strings.Cut(arn[strings.LastIndexByte(arn, ':')+1:], "/")
-	r, err := b.get(c, tagged[kind], key)
-	if tagged[kind] == "" || err == nil && r == nil {
+	r, err := b.get(c, tagged(kind), key)
+	if tagged(kind) == "" || err == nil && r == nil {
 		return nil, missing("The resource %s was not found.", arn)
 	}
 	if err != nil {

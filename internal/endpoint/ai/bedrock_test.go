@@ -2,6 +2,8 @@ package ai_test
 
 import (
 	"encoding/json"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/state"
 )
 
 const (
@@ -425,5 +428,27 @@ func TestBedrockControl(t *testing.T) {
 	}
 	if got, err = client.GetModelInvocationLoggingConfiguration(t.Context(), &bedrock.GetModelInvocationLoggingConfigurationInput{}); err != nil || got.LoggingConfig != nil {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// BenchmarkConverse is a call without the network: routed, described, allowed and served.
+func BenchmarkConverse(b *testing.B) {
+	store, err := state.Open(filepath.Join(b.TempDir(), "state.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer store.Close()
+	service := servicesOf(store)["bedrock"]
+	body := []byte(`{"messages":[{"role":"user","content":[{"text":"Summarise the quarterly report, please."}]}]}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest("POST", "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse", nil)
+		c := &awsapi.Call{Request: r, Body: body, ID: "1", Account: account, Region: "us-east-1", Signing: "bedrock", Caller: &awsapi.Identity{Kind: awsapi.User}}
+		c.Operation, _, _ = service.Route(r, body)
+		service.Describe(c)
+		service.Access(c)
+		if _, err := service.Serve(c); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -120,15 +120,15 @@ func detectLanguage(subject string) obj {
 	return obj{"Languages": list}
 }
 
-// comprehendPII are the types whose names differ from the guardrails'.
-var comprehendPII = map[string]string{"US_SOCIAL_SECURITY_NUMBER": "SSN", "CREDIT_DEBIT_CARD_NUMBER": "CREDIT_DEBIT_NUMBER"}
-
 func detectPII(subject string) obj {
 	list := []any{}
 	for _, e := range prose.PII(subject) {
-		kind := e.Type
-		if own := comprehendPII[kind]; own != "" {
-			kind = own
+		kind := e.Type // as guardrails name it
+		switch kind {
+		case "US_SOCIAL_SECURITY_NUMBER":
+			kind = "SSN"
+		case "CREDIT_DEBIT_CARD_NUMBER":
+			kind = "CREDIT_DEBIT_NUMBER"
 		}
 		list = append(list, placed(e, obj{"Type": kind}))
 	}

@@ -207,10 +207,8 @@ func (b *backend) converseStream(c *call) (obj, error) {
 	}
 	c.streaming()
 	c.stream = func(e *smithy.EventWriter) (*awsapi.Completion, error) {
-		if err := sendAll(e, x.events()); err != nil {
-			return nil, err
-		}
-		return c.completion(x.reply), nil
+		// A client that has gone has used the tokens all the same.
+		return c.completion(x.reply), sendAll(e, x.events())
 	}
 	return obj{}, nil
 }

@@ -17,16 +17,28 @@ type foundation struct {
 	legacy             bool
 }
 
-// geographies are the Regions to which inference profiles of a prefix route.
-var geographies = map[string][]string{
-	"us":   {"us-east-1", "us-east-2", "us-west-2"},
-	"eu":   {"eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"},
-	"apac": {"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2"},
-	"jp":   {"ap-northeast-1", "ap-northeast-3"},
-	"au":   {"ap-southeast-2", "ap-southeast-4"},
-	"global": {"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2",
-		"ca-central-1", "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1",
-		"us-east-1", "us-east-2", "us-west-1", "us-west-2"},
+// geography is the Regions to which inference profiles of a prefix route; nil for what is no prefix.
+func geography(prefix string) []string {
+	switch prefix {
+	case "us":
+		return []string{"us-east-1", "us-east-2", "us-west-2"}
+	case "eu":
+		return []string{"eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"}
+	case "apac":
+		return []string{"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2"}
+	case "jp":
+		return []string{"ap-northeast-1", "ap-northeast-3"}
+	case "au":
+		return []string{"ap-southeast-2", "ap-southeast-4"}
+	case "global":
+		return []string{
+			"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2",
+			"ca-central-1", "eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1",
+			"us-east-1", "us-east-2", "us-west-1", "us-west-2",
+		}
+	default:
+		return nil
+	}
 }
 
 // foundations is the list of models, from Bedrock's "Models at a glance" pages as of autumn 2026 and, for models that have
@@ -192,10 +204,10 @@ func (b *backend) resolve(c *call, identifier string) (*target, error) {
 func (b *backend) system(c *call, id string) *target {
 	geo, base, _ := strings.Cut(id, ".")
 	f := b.foundation(base)
-	if f == nil || !slices.Contains(strings.Fields(f.geos), geo) || !slices.Contains(geographies[geo], c.Region) {
+	if f == nil || !slices.Contains(strings.Fields(f.geos), geo) || !slices.Contains(geography(geo), c.Region) {
 		return nil
 	}
-	return &target{foundation: f, geo: geo, regions: geographies[geo], arn: c.arn("inference-profile/" + id)}
+	return &target{foundation: f, geo: geo, regions: geography(geo), arn: c.arn("inference-profile/" + id)}
 }
 
 // region is where the target runs a request: the call's Region, or one of the profile's, the same for the same request.

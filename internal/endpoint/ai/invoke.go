@@ -141,10 +141,8 @@ func (b *backend) invokeModelStream(c *call) (obj, error) {
 	}
 	c.streaming()
 	c.stream = func(e *smithy.EventWriter) (*awsapi.Completion, error) {
-		if err := sendAll(e, events); err != nil {
-			return nil, err
-		}
-		return c.completion(x.reply), nil
+		// A client that has gone has used the tokens all the same.
+		return c.completion(x.reply), sendAll(e, events)
 	}
 	return obj{"contentType": "application/json"}, nil
 }

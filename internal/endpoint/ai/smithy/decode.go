@@ -187,37 +187,9 @@ func convert(s *Shape, v any) (any, error) {
 	case "structure":
 		return convertStructure(s, v, wrong)
 	case "map":
-		raw, ok := v.(map[string]any)
-		if !ok {
-			return nil, wrong()
-		}
-		out := make(map[string]any, len(raw))
-		for k, e := range raw {
-			value, err := convert(s.Item, e)
-			if err != nil {
-				return nil, err
-			}
-			out[k] = value
-		}
-		return out, nil
+		return convertMap(s, v, wrong)
 	case "list":
-		raw, ok := v.([]any)
-		if !ok {
-			return nil, wrong()
-		}
-		out := make([]any, 0, len(raw))
-		for _, e := range raw {
-			if e == nil {
-				out = append(out, nil)
-				continue
-			}
-			value, err := convert(s.Item, e)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, value)
-		}
-		return out, nil
+		return convertList(s, v, wrong)
 	case "string":
 		if text, ok := v.(string); ok {
 			return text, nil
@@ -243,6 +215,42 @@ func convert(s *Shape, v any) (any, error) {
 		}
 	}
 	return nil, wrong()
+}
+
+func convertMap(s *Shape, v any, wrong func() error) (any, error) {
+	raw, ok := v.(map[string]any)
+	if !ok {
+		return nil, wrong()
+	}
+	out := make(map[string]any, len(raw))
+	for k, e := range raw {
+		value, err := convert(s.Item, e)
+		if err != nil {
+			return nil, err
+		}
+		out[k] = value
+	}
+	return out, nil
+}
+
+func convertList(s *Shape, v any, wrong func() error) (any, error) {
+	raw, ok := v.([]any)
+	if !ok {
+		return nil, wrong()
+	}
+	out := make([]any, 0, len(raw))
+	for _, e := range raw {
+		if e == nil {
+			out = append(out, nil)
+			continue
+		}
+		value, err := convert(s.Item, e)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, value)
+	}
+	return out, nil
 }
 
 func convertStructure(s *Shape, v any, wrong func() error) (any, error) {
