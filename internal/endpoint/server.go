@@ -67,10 +67,11 @@ type Recorder interface {
 
 // Server is the endpoint. Its methods may be called concurrently.
 type Server struct {
-	handler *handler
-	iam     *iam.Store
-	trail   *trail.Service
-	closers []func() error
+	handler  *handler
+	iam      *iam.Store
+	trail    *trail.Service
+	recorder *trail.Recorder
+	closers  []func() error
 }
 
 // New opens the endpoint that Dir keeps, and writes Dir/aws.env. The caller serves Handler, runs Run, and closes the
@@ -111,6 +112,7 @@ func (s *Server) open(opts Options) error {
 	if err != nil {
 		return err
 	}
+	s.recorder = recorder
 	s.closers = append(s.closers, recorder.Close)
 	objects, err := s3.Open(s3.Options{Dir: opts.Dir, State: store, Account: opts.Account, Now: opts.Now})
 	if err != nil {
