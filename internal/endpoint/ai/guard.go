@@ -18,7 +18,7 @@ type verdict struct {
 	units      obj
 }
 
-// query and sources are what a text is held against by contextual grounding.
+// grounding is what contextual grounding holds a text against.
 type grounding struct{ query, source string }
 
 // judge runs a guardrail's policies over a text. side is "input" or "output".

@@ -1,6 +1,6 @@
 // Command gen writes the API models that package smithy embeds, from botocore's.
 //
-//	go run ./gen -botocore …/site-packages/botocore/data -out models client…
+//	BOTOCORE_DATA=…/site-packages/botocore/data go generate ./internal/endpoint/ai/smithy
 //
 // A client's newest version is taken, whole but for its prose: documentation, examples, paginators and what only clients
 // need are left out. botocore is under the Apache License 2.0; what is kept of it are the facts of the interface.
@@ -76,6 +76,10 @@ func main() {
 	data := flag.String("botocore", "", "botocore's data folder")
 	out := flag.String("out", "models", "folder to write to")
 	flag.Parse()
+	if *data == "" {
+		log.Print("BOTOCORE_DATA is not set: the API models stay as they are")
+		return
+	}
 	for _, client := range flag.Args() {
 		if err := generate(*data, *out, client); err != nil {
 			log.Fatalf("generating %s: %v", client, err)
