@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +31,9 @@ type handler struct {
 	recorder Recorder
 	services map[string]awsapi.Service // by signing name
 	log      *slog.Logger
+	// unrecordable is set while the last call couldn't be recorded. Calls are then refused without being served, until
+	// one of them is recorded: nothing more is done that nobody will know of.
+	unrecordable atomic.Bool
 }
 
 func newHandler(opts Options, store *iam.Store, recorder Recorder, services []awsapi.Service) *handler {
@@ -158,7 +162,9 @@ func (h *handler) call(w http.ResponseWriter, c *awsapi.Call, service awsapi.Ser
 
 // record makes an event durable, also when the client has gone meanwhile: what was done is recorded.
 func (h *handler) record(ctx context.Context, e cloudtrail.Event) error {
-	return h.recorder.Record(context.WithoutCancel(ctx), []cloudtrail.Event{e})
+	err := h.recorder.Record(context.WithoutCancel(ctx), []cloudtrail.Event{e})
+	h.unrecordable.Store(err != nil)
+	return err
 }
 
 // serve is what a service does with a call. A panic of the service is an error, so that the call is recorded.
@@ -174,6 +180,9 @@ func (h *handler) serve(c *awsapi.Call, service awsapi.Service, p awsapi.Protoco
 			d.Denied(c)
 		}
 		return nil, refusal
+	}
+	if h.unrecordable.Load() {
+		return nil, internal(p)
 	}
 	if h.opts.Throttle != nil && h.opts.Throttle(c) {
 		return nil, throttled(p)

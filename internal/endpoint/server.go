@@ -7,8 +7,8 @@
 // the client is answered. What follows from that order:
 //
 //   - A client that got an answer can rely on the call being recorded, whatever happens to the process next. If the
-//     record can't be written, the answer is a 500, though the call may have taken effect: as at AWS, a 500 says nothing
-//     about that.
+//     record can't be written, the answer is a 500, though that call may have taken effect (as at AWS, a 500 says nothing
+//     about that); further calls are refused without being served until one of them can be recorded.
 //   - Denied, throttled and failed calls are recorded too. Requests that aren't authenticated aren't, as at AWS; nor
 //     are requests for services and operations the endpoint doesn't have.
 //   - The request id that the client gets is the one recorded.

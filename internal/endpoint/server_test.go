@@ -216,9 +216,20 @@ func TestACallThatCannotBeRecordedIsNotAnswered(t *testing.T) {
 	if _, err := b.converse(t, nil); code(err) != "InternalServerException" {
 		t.Errorf("a stream: %v", err)
 	}
+	c := iam.NewFromConfig(b.root)
+	if _, err := c.CreateUser(t.Context(), &iam.CreateUserInput{UserName: aws.String("eve")}); code(err) != "InternalFailure" {
+		t.Errorf("a write: %v", err)
+	}
+	// The first call after that is recorded as failed; the calls after it are served, and the write wasn't.
 	b.fail = nil
-	if _, err := callerARN(t, b.root); err != nil {
-		t.Errorf("with space again: %v", err)
+	if _, err := callerARN(t, b.root); code(err) != "InternalFailure" {
+		t.Errorf("the first call with space again: %v", err)
+	}
+	if e := b.last(t, "GetCallerIdentity"); e.ErrorCode != "InternalFailure" {
+		t.Errorf("recorded: %+v", e)
+	}
+	if _, err := c.GetUser(t.Context(), &iam.GetUserInput{UserName: aws.String("eve")}); code(err) != "NoSuchEntity" {
+		t.Errorf("the write that wasn't recorded: %v", err)
 	}
 }
 
