@@ -100,7 +100,7 @@ func (db *DB) groups(ctx context.Context, s *Summary, from string, args []any) e
 
 func (db *DB) denials(ctx context.Context, s *Summary, from string, args []any) error {
 	const text = `SELECT actor, ai_service, operation, region, error_code, count(*), max(time) FROM (SELECT * FROM `
-	const group = `) WHERE outcome = 'denied' GROUP BY ALL ORDER BY 6 DESC, 7 DESC, ALL LIMIT ?`
+	const group = `) WHERE outcome = 'denied' GROUP BY ALL ORDER BY 6 DESC, 7 DESC, 1, 2, 3, 4, 5 LIMIT ?`
 	return db.each(ctx, text+from+group, append(args[:len(args):len(args)], listed), func(v []any) {
 		s.Denials = append(s.Denials, Denial{
 			Actor: Text(v[0]), Service: Text(v[1]), Operation: Text(v[2]), Region: Text(v[3]), ErrorCode: Text(v[4]),

@@ -1,0 +1,119 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/aitrail/aitrail/internal/collect"
+	"github.com/aitrail/aitrail/internal/lake"
+)
+
+func (a *app) collectCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "collect SOURCE…",
+		Short: "Bring log files into the lake, each once",
+		Long: `Bring the log files of each SOURCE into the lake: a folder, a file, or s3://bucket/prefix (AWS credentials, Region and
+endpoint come from AWS's own settings). Log files that the lake has already are skipped, so the command may be repeated
+and stopped at any time. A log file that can't be decoded whole goes to quarantine with the reason; the rest goes on.
+
+Exit code 3 when log files went to quarantine, 1 when some couldn't be read at all.`,
+		Example: "  aitrail collect ./logs\n  aitrail collect s3://my-trail-bucket/cloudtrail",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("collect needs a source: a folder, a file, or s3://bucket/prefix")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			dir, err := a.lakePath()
+			if err != nil {
+				return err
+			}
+			l, err := lake.Open(c.Context(), dir, lake.Options{Create: true, Now: a.Now, Log: a.log()})
+			if err != nil {
+				return err
+			}
+			defer l.Close()
+			progress, done := a.collectProgress()
+			report, err := collect.Collect(c.Context(), l, args, collect.Options{Progress: progress, Log: a.log(), Now: a.Now})
+			done()
+			return a.collected(dir, report, err)
+		},
+	}
+}
+
+// collected prints what a run did, and decides how the command ends.
+func (a *app) collected(dir string, r collect.Report, err error) error {
+	if err == nil || r.Collected+r.Quarantined+r.Skipped > 0 {
+		if err := a.printReport(dir, r); err != nil {
+			return err
+		}
+	}
+	for _, q := range r.Quarantine {
+		fmt.Fprintf(a.Stderr, "quarantined: %s: %s\n", q.Object, q.Reason)
+	}
+	for _, f := range r.Errors {
+		fmt.Fprintf(a.Stderr, "not read: %s: %s\n", f.Object, f.Cause)
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.Failed > 0:
+		return fmt.Errorf("%d objects or listings could not be read; the rest is in the lake", r.Failed)
+	case r.Quarantined > 0:
+		return errFound
+	}
+	return nil
+}
+
+func (a *app) printReport(dir string, r collect.Report) error {
+	if a.output == "json" {
+		e := json.NewEncoder(a.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	_, err := fmt.Fprintf(a.Stdout, "collected %s log files (%s skipped, %s quarantined): %s events (%s duplicates), %s AI calls, in %s\nlake %s\n",
+		thousands(r.Collected), thousands(r.Skipped), thousands(r.Quarantined), thousands(r.Events), thousands(r.Duplicates), thousands(r.AICalls),
+		r.Elapsed.Round(time.Millisecond), dir)
+	return err
+}
+
+// collectProgress shows how far a run is, on a terminal only.
+func (a *app) collectProgress() (show func(collect.Progress), done func()) {
+	if !isTerminal(a.Stderr) {
+		return nil, func() {}
+	}
+	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(a.Stderr), progressbar.OptionSetDescription("collecting"),
+		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+	show = func(p collect.Progress) {
+		if p.Listed {
+			bar.ChangeMax64(p.Objects)
+		}
+		bar.Describe(fmt.Sprintf("collecting, %s events", thousands(p.Events)))
+		_ = bar.Set64(p.Done) // a bar that can't be drawn is no reason to stop
+	}
+	return show, func() { _ = bar.Finish() }
+}
+
+// isTerminal says whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// openLake opens the lake for reading.
+func (a *app) openLake(ctx context.Context) (*lake.Lake, error) {
+	dir, err := a.lakePath()
+	if err != nil {
+		return nil, err
+	}
+	return lake.Open(ctx, dir, lake.Options{ReadOnly: true, Now: a.Now, Log: a.log()})
+}

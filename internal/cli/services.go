@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aitrail/aitrail/internal/catalog"
+)
+
+func (a *app) servicesCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "services [SERVICE]",
+		Short: "The AI services that aitrail knows, or one service's operations",
+		Long: `List the AI services of the catalog: under which event source CloudTrail records each, and which of its operations are
+management events (recorded by every trail) and which are data events (recorded only where selectors ask for them). With a
+SERVICE, list its operations. The columns named grounding say how far a value can be trusted: documented, observed, by
+elimination, inferred, guess, not documented. Nothing was checked against a live account.`,
+		Example: "  aitrail services\n  aitrail services bedrock",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usagef("services takes one service, got %q", args)
+			}
+			return nil
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return serviceKeys(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return a.print(serviceTable())
+			}
+			s, err := service(args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(operationTable(s))
+		},
+	}
+}
+
+// service finds a service by key.
+func service(key string) (*catalog.Service, error) {
+	s, ok := catalog.ByKey(key)
+	if !ok {
+		return nil, usagef("unknown AI service %q; did you mean %q?", key, catalog.Nearest(key))
+	}
+	return s, nil
+}
+
+func serviceKeys() []string {
+	var keys []string
+	for _, s := range catalog.Services() {
+		keys = append(keys, s.Key)
+	}
+	return keys
+}
+
+func serviceTable() (columns []string, rows [][]any) {
+	columns = []string{"service", "name", "category", "state", "event_source", "event_source_grounding", "management", "data", "unknown", "data_event_types"}
+	for _, s := range catalog.Services() {
+		var n [3]int64
+		for _, o := range s.Operations {
+			n[o.Category]++
+		}
+		rows = append(rows, []any{s.Key, s.Name, s.Category, s.State, strings.Join(s.EventSources, " "), s.EventSourceGrounding.String(),
+			n[catalog.Management], n[catalog.Data], n[catalog.CategoryUnknown], int64(len(s.DataTypes))})
+	}
+	return columns, rows
+}
+
+func operationTable(s *catalog.Service) (columns []string, rows [][]any) {
+	columns = []string{"operation", "api", "class", "category", "category_grounding", "read_only", "read_only_grounding", "data_event_types"}
+	for _, o := range s.Operations {
+		rows = append(rows, []any{o.Name, o.API, string(o.Class), o.Category.String(), o.CategoryGrounding.String(), o.ReadOnly,
+			o.ReadOnlyGrounding.String(), strings.Join(o.DataTypes, " ")})
+	}
+	return columns, rows
+}

@@ -1,0 +1,222 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aitrail/aitrail/internal/collect"
+	"github.com/aitrail/aitrail/internal/digest"
+	"github.com/aitrail/aitrail/internal/lake"
+	"github.com/aitrail/aitrail/internal/object"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var from, to, keyFile string
+	c := &cobra.Command{
+		Use:   "verify SOURCE",
+		Short: "Verify the log files of a source against their signed digests",
+		Long: `Verify that log files are what CloudTrail delivered: every digest's signature, the chain from each digest to the one
+before, and the hash of every log file that digests name. SOURCE is s3://bucket/prefix, or a folder that holds a copy.
+Public keys come from CloudTrail (ListPublicKeys), or from --keys.
+
+What was found is printed; exit code 3 when something does not hold. Log files that are in the lake get their verdict there.`,
+		Example: "  aitrail verify s3://my-trail-bucket/cloudtrail\n  aitrail verify ./copy --keys keys.json",
+		Args:    exactArgs(1, "one source"),
+		RunE: func(c *cobra.Command, args []string) error {
+			opts := digest.Options{}
+			var err error
+			if opts.From, err = a.parseTime("--from", from); err != nil {
+				return err
+			}
+			if opts.To, err = a.parseTime("--to", to); err != nil {
+				return err
+			}
+			return a.verify(c.Context(), args[0], keyFile, opts)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&from, "from", "", "only digests that end at this `time` or later: 2026-11-23, 2026-11-23T07:30:00Z, or 36h, 7d ago")
+	f.StringVar(&to, "to", "", "only digests that end before this `time`")
+	f.StringVar(&keyFile, "keys", "", "`file` with public keys, as `aws cloudtrail list-public-keys` prints them")
+	return c
+}
+
+func (a *app) verify(ctx context.Context, source, keyFile string, opts digest.Options) error {
+	src, prefix, err := verifySource(ctx, source)
+	if err != nil {
+		return err
+	}
+	opts.Prefix = prefix
+	keys, err := keySource(src, keyFile)
+	if err != nil {
+		return err
+	}
+	var verdicts []lake.Verdict
+	opts.LogFile = func(v digest.FileVerdict) {
+		verdicts = append(verdicts, lake.Verdict{Object: src.store.URL(v.Path), Verdict: string(v.Verdict), Note: v.Reason})
+	}
+	report, err := digest.Verify(ctx, src, keys, opts)
+	if err != nil {
+		return err
+	}
+	if report.Digests.Total+report.LogFiles.Total == 0 && len(report.Findings) == 0 {
+		return fmt.Errorf("no digests and no log files in %q: digests lie below AWSLogs/ACCOUNT/CloudTrail-Digest/", source)
+	}
+	if err := a.settle(ctx, verdicts); err != nil {
+		return err
+	}
+	if err := a.printVerdict(report); err != nil {
+		return err
+	}
+	if !report.Holds() {
+		return errFound
+	}
+	return nil
+}
+
+// settle writes verdicts to the lake, if there is one.
+func (a *app) settle(ctx context.Context, verdicts []lake.Verdict) error {
+	dir, err := a.lakePath()
+	if err != nil {
+		return nil // no home folder, so no lake either
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil
+	}
+	l, err := lake.Open(ctx, dir, lake.Options{Now: a.Now, Log: a.log()})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	_, err = l.SetVerdicts(ctx, verdicts)
+	return err
+}
+
+func (a *app) printVerdict(r *digest.Report) error {
+	if a.output == "json" {
+		e := json.NewEncoder(a.Stdout)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	columns := []string{"severity", "kind", "account", "region", "key", "detail"}
+	var rows [][]any
+	for _, f := range r.Findings {
+		detail := f.Detail
+		if f.Count > 0 {
+			detail = strings.TrimSpace(fmt.Sprintf("%d files %s", f.Count, detail))
+		}
+		rows = append(rows, []any{string(f.Severity), string(f.Kind), f.Account, f.Region, f.Key, detail})
+	}
+	if a.output == "csv" || len(rows) > 0 {
+		if err := a.print(columns, rows); err != nil {
+			return err
+		}
+	}
+	if a.output == "csv" {
+		return nil
+	}
+	_, err := fmt.Fprintln(a.Stdout, verdictLine(r))
+	return err
+}
+
+// verdictLine is the verdict in a sentence.
+func verdictLine(r *digest.Report) string {
+	verdict := "all that can be proven holds"
+	if !r.Holds() {
+		verdict = "DOES NOT HOLD"
+	}
+	return fmt.Sprintf("%s: %s of %s digests and %s of %s log files verified in %d chains (%d pending, %d unverifiable, %d failed)", verdict,
+		thousands(r.Digests.Verified), thousands(r.Digests.Total), thousands(r.LogFiles.Verified), thousands(r.LogFiles.Total), len(r.Chains),
+		r.LogFiles.Pending+r.Digests.Pending, r.LogFiles.Unverifiable+r.Digests.Unverifiable, r.LogFiles.Failed+r.Digests.Failed)
+}
+
+// storeSource is a folder or bucket as a source of digests.
+type storeSource struct {
+	store  object.Store // of the whole bucket, or the folder
+	bucket string       // "" for a folder
+}
+
+// verifySource opens a source, and tells which prefix of it is meant.
+func verifySource(ctx context.Context, source string) (s *storeSource, prefix string, err error) {
+	s = &storeSource{}
+	if rest, ok := strings.CutPrefix(source, "s3://"); ok {
+		s.bucket, prefix, _ = strings.Cut(rest, "/")
+		source = "s3://" + s.bucket
+		if prefix != "" && !strings.HasSuffix(prefix, "/") {
+			prefix += "/"
+		}
+	}
+	s.store, err = object.Open(ctx, source)
+	return s, prefix, err
+}
+
+func (s *storeSource) Bucket() string { return s.bucket }
+
+func (s *storeSource) List(ctx context.Context, prefix, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for info, err := range s.store.List(ctx, prefix, after) {
+			if !yield(info.Key, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *storeSource) Open(ctx context.Context, bucket, path string) (io.ReadCloser, map[string]string, error) {
+	store := s.store
+	if s.bucket != "" && bucket != s.bucket {
+		var err error
+		if store, err = object.Open(ctx, "s3://"+bucket); err != nil {
+			return nil, nil, err
+		}
+	}
+	r, o, err := store.Open(ctx, path)
+	return r, o.Meta, err
+}
+
+// keySource returns where public keys come from: a file, CloudTrail for buckets, and nowhere for copies.
+func keySource(src *storeSource, file string) (digest.KeySource, error) {
+	switch {
+	case file != "":
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		keys, err := digest.ParseKeys(data)
+		if err != nil {
+			return nil, fmt.Errorf("reading public keys of %s: %w", file, err)
+		}
+		return keys, nil
+	case src.bucket != "":
+		return trailKeys{}, nil
+	}
+	return nil, nil
+}
+
+// trailKeys asks CloudTrail for public keys.
+type trailKeys struct{}
+
+func (trailKeys) Keys(ctx context.Context, region string, from, to time.Time) ([]digest.Key, error) {
+	list, err := collect.PublicKeys(ctx, region, from, to)
+	if err != nil {
+		return nil, err
+	}
+	var keys []digest.Key
+	for _, k := range list {
+		key, err := digest.ParsePublicKey(k.DER)
+		if err != nil {
+			return nil, fmt.Errorf("public key %s: %w", k.Fingerprint, err)
+		}
+		key.Fingerprint, key.From, key.To = k.Fingerprint, k.From, k.To
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
