@@ -12,18 +12,21 @@ type Kind int
 
 // The kinds of errors. The last three are for the caller, who knows the keys.
 const (
-	Missing        Kind = iota // not signed
-	Incomplete                 // the signature's parts can't be read
-	Unsupported                // another algorithm
-	BadSignature               // it doesn't match
-	Skewed                     // the request's time is too far from now
-	Expired                    // a presigned request's time is over
-	BodyMismatch               // the body isn't the one whose hash was signed
-	BodyIncomplete             // an aws-chunked body ends early or isn't well formed
-	BadChecksum                // a trailing checksum doesn't match the body
-	UnknownKey                 // no such access key, or an inactive one
-	BadToken                   // the session token isn't the key's
-	ExpiredToken               // the temporary credentials' time is over
+	Missing         Kind = iota // not signed
+	Incomplete                  // the signature's parts can't be read
+	IncompleteQuery             // a presigned request's parts can't be read
+	Unsupported                 // another algorithm
+	BadSignature                // it doesn't match
+	Skewed                      // the request's time is too far from now
+	Expired                     // a presigned request's time is over
+	NoBodyHash                  // S3 wants the body's hash, and it isn't there
+	BadBodyHash                 // what should be the body's hash isn't one
+	BodyMismatch                // the body isn't the one whose hash was signed
+	BodyIncomplete              // an aws-chunked body ends early or isn't well formed
+	BadChecksum                 // a trailing checksum doesn't match the body
+	UnknownKey                  // no such access key, or an inactive one
+	BadToken                    // the session token isn't the key's
+	ExpiredToken                // the temporary credentials' time is over
 )
 
 // Error says why a request isn't authenticated.
@@ -61,7 +64,7 @@ func (e *Error) Answer(p awsapi.Protocol) *awsapi.Error {
 	switch e.Kind {
 	case UnknownKey, BadToken:
 		a.Code = "UnrecognizedClientException"
-	case BadSignature, Skewed, Expired, BodyMismatch, Unsupported:
+	case BadSignature, Skewed, Expired, NoBodyHash, BadBodyHash, BodyMismatch, Unsupported:
 		a.Code = "InvalidSignatureException"
 	case BodyIncomplete, BadChecksum:
 		a.Code = "SerializationException"
@@ -73,7 +76,7 @@ func (e *Error) Answer(p awsapi.Protocol) *awsapi.Error {
 	// The JSON protocols answer 400 where REST and query services answer 403.
 	if p != awsapi.RESTJSON {
 		a.Status = http.StatusBadRequest
-	} else if e.Kind == Incomplete {
+	} else if e.Kind == Incomplete || e.Kind == IncompleteQuery {
 		a.Status = http.StatusForbidden
 	}
 	return a
@@ -86,7 +89,7 @@ func (e *Error) query() *awsapi.Error {
 	switch e.Kind {
 	case Missing:
 		return answer("MissingAuthenticationToken", "Request is missing Authentication Token")
-	case Incomplete:
+	case Incomplete, IncompleteQuery:
 		a := answer("IncompleteSignature", e.Detail)
 		a.Status = http.StatusBadRequest
 		return a
@@ -120,6 +123,12 @@ func (e *Error) s3() *awsapi.Error {
 		return forbidden("AccessDenied", "Access Denied")
 	case Incomplete:
 		return bad("AuthorizationHeaderMalformed", "The authorization header is malformed; "+e.Detail)
+	case IncompleteQuery:
+		return bad("AuthorizationQueryParametersError", e.Detail)
+	case NoBodyHash:
+		return bad("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
+	case BadBodyHash:
+		return bad("InvalidArgument", "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, or a valid sha256 value.")
 	case Unsupported:
 		return bad("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
 	case Skewed:

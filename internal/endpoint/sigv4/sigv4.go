@@ -85,7 +85,11 @@ func Parse(r *http.Request) (*Signature, error) {
 		return parseHeader(r, a)
 	}
 	if Signed(r) {
-		return parseQuery(r)
+		s, err := parseQuery(r)
+		if e, ok := err.(*Error); ok && e.Kind == Incomplete {
+			err = &Error{IncompleteQuery, e.Detail}
+		}
+		return s, err
 	}
 	return nil, &Error{Kind: Missing}
 }

@@ -172,6 +172,23 @@ func TestUnsignedHeaderIsRefused(t *testing.T) {
 	}
 }
 
+func TestS3WantsTheBodysHash(t *testing.T) {
+	for hash, want := range map[string]sigv4.Kind{"": sigv4.NoBodyHash, "abc": sigv4.BadBodyHash, sum(""): -1, sum("x"): sigv4.BadSignature} {
+		r := signed(t, "s3", now)
+		s, err := sigv4.Parse(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Amz-Content-Sha256", hash)
+		if hash == "" {
+			r.Header.Del("X-Amz-Content-Sha256")
+		}
+		if _, err := s.Verify(r, nil, "secret", now); kind(err) != want {
+			t.Errorf("hash %q: %v, want kind %d", hash, err, want)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	const scope = "AKIAEXAMPLE/20261123/us-east-1/iam/aws4_request"
 	const good = "AWS4-HMAC-SHA256 Credential=" + scope + ", SignedHeaders=host;x-amz-date, Signature=00"
@@ -193,9 +210,9 @@ func TestParseRefuses(t *testing.T) {
 		"a bad date":        {good, "yesterday", "", sigv4.Incomplete},
 		"another day":       {good, "20261124T073000Z", "", sigv4.BadSignature},
 		"host isn't signed": {strings.Replace(good, "host;", "", 1), "20261123T073000Z", "", sigv4.Incomplete},
-		"query, no scope":   {"", "", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00", sigv4.Incomplete},
+		"query, no scope":   {"", "", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00", sigv4.IncompleteQuery},
 		"query, version 2":  {"", "", "AWSAccessKeyId=AKIAEXAMPLE&Signature=x&Expires=1", sigv4.Unsupported},
-		"query, a month":    {"", "", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&X-Amz-Credential=" + scope + "&X-Amz-SignedHeaders=host&X-Amz-Date=20261123T073000Z&X-Amz-Expires=2592000", sigv4.Incomplete},
+		"query, a month":    {"", "", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00&X-Amz-Credential=" + scope + "&X-Amz-SignedHeaders=host&X-Amz-Date=20261123T073000Z&X-Amz-Expires=2592000", sigv4.IncompleteQuery},
 	} {
 		r := httptest.NewRequest("GET", "http://127.0.0.1:4566/?"+tt.query, nil)
 		r.Header.Set("Authorization", tt.authorization)
@@ -241,6 +258,11 @@ func TestAnswers(t *testing.T) {
 		{sigv4.Incomplete, awsapi.Query, "IncompleteSignature", 400},
 		{sigv4.Incomplete, awsapi.RESTJSON, "IncompleteSignatureException", 403},
 		{sigv4.Incomplete, awsapi.RESTXML, "AuthorizationHeaderMalformed", 400},
+		{sigv4.IncompleteQuery, awsapi.RESTXML, "AuthorizationQueryParametersError", 400},
+		{sigv4.IncompleteQuery, awsapi.Query, "IncompleteSignature", 400},
+		{sigv4.NoBodyHash, awsapi.RESTXML, "InvalidRequest", 400},
+		{sigv4.BadBodyHash, awsapi.RESTXML, "InvalidArgument", 400},
+		{sigv4.BadBodyHash, awsapi.JSON11, "InvalidSignatureException", 400},
 		{sigv4.BodyMismatch, awsapi.RESTXML, "XAmzContentSHA256Mismatch", 400},
 		{sigv4.BadChecksum, awsapi.RESTXML, "BadDigest", 400},
 		{sigv4.BodyIncomplete, awsapi.RESTXML, "IncompleteBody", 400},

@@ -116,12 +116,12 @@ func (s *Signature) payload(r *http.Request, body []byte) (string, error) {
 			return unsignedPayload, nil
 		}
 		if s.s3() {
-			return "", incomplete("Missing required header for this request: x-amz-content-sha256")
+			return "", &Error{Kind: NoBodyHash}
 		}
 		return hash(body), nil
 	}
 	if b, err := hex.DecodeString(said); err != nil || len(b) != sha256.Size {
-		return "", incomplete("x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, or a valid sha256 value.")
+		return "", &Error{Kind: BadBodyHash}
 	}
 	return said, nil
 }
