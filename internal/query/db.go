@@ -86,6 +86,9 @@ func (db *DB) settings(opts Options) ([]string, error) {
 			return nil, fmt.Errorf("%w: %s", ErrRemote, file.Path)
 		}
 		paths = append(paths, quoteText(file.Path))
+		if quoted := globQuote(file.Path); quoted != file.Path { // what is asked for is checked too, not only what it stands for
+			paths = append(paths, quoteText(quoted))
+		}
 	}
 	settings := []string{
 		"SET GLOBAL TimeZone = 'UTC'",

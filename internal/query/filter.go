@@ -329,7 +329,19 @@ func (r *relation) column(name string) (*column, error) {
 			return &r.columns[i], nil
 		}
 	}
-	return nil, &Error{Kind: Unknown, Construct: name, Message: fmt.Sprintf("%s have no field %q", r.name, name), Nearest: nearestOf(name, names)}
+	for alias := range r.aliases {
+		names = append(names, alias)
+	}
+	nearest := nearestOf(name, names)
+	for i, n := range nearest {
+		if meant, ok := r.aliases[n]; ok {
+			nearest[i] = meant
+		}
+	}
+	slices.Sort(nearest)
+	e := &Error{Kind: Unknown, Construct: name, Message: fmt.Sprintf("%s have no field %q", r.name, name)}
+	e.Nearest = slices.Compact(nearest)
+	return nil, e
 }
 
 // jsonPath is the JSONPath of a dotted path; parts that are numbers are places in lists.

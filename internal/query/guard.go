@@ -81,12 +81,7 @@ func split(query string) (*statement, error) {
 	st := &statement{query: query}
 	first := next(query, 0)
 	if first.word(query) == "EXPLAIN" {
-		st.prefix = "EXPLAIN "
-		first = next(query, first.end)
-		if first.word(query) == "ANALYZE" {
-			st.prefix += "ANALYZE "
-			first = next(query, first.end)
-		}
+		st.prefix, first = explainPrefix(query, first.end)
 	}
 	if first.kind == tokenEnd {
 		return nil, &Error{Kind: Syntax, Message: "there is no statement"}
@@ -105,6 +100,29 @@ func split(query string) (*statement, error) {
 	}
 	st.body = query[st.start:end]
 	return st, nil
+}
+
+// explainPrefix reads what follows EXPLAIN and isn't the statement yet: ANALYZE, or options such as (FORMAT JSON). It
+// returns the words as they are to run, and the statement's first token.
+func explainPrefix(query string, at int) (string, token) {
+	prefix := "EXPLAIN "
+	t := next(query, at)
+	if t.word(query) == "ANALYZE" {
+		prefix += "ANALYZE "
+		t = next(query, t.end)
+	}
+	option := next(query, t.end)
+	if query[t.start:t.end] != "(" || option.word(query) != "FORMAT" && option.word(query) != "ANALYZE" {
+		return prefix, t
+	}
+	prefix += "("
+	for ; option.kind == tokenWord || query[option.start:option.end] == ","; option = next(query, option.end) {
+		prefix += query[option.start:option.end] + " "
+	}
+	if query[option.start:option.end] != ")" {
+		return prefix, t
+	}
+	return prefix + ") ", next(query, option.end)
 }
 
 func (st *statement) refuse(t token) error {

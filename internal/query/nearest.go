@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// nearestOf returns up to three of the names that differ least from a mistyped one, best first; nil if none is near.
+// nearestOf returns the names, up to three, that differ least from a mistyped one; nil if none is near.
 func nearestOf(mistyped string, names []string) []string {
 	type near struct {
 		name     string
@@ -25,8 +25,10 @@ func nearestOf(mistyped string, names []string) []string {
 	}
 	slices.SortStableFunc(found, func(a, b near) int { return a.distance - b.distance })
 	var nearest []string
-	for _, n := range found[:min(3, len(found))] {
-		nearest = append(nearest, n.name)
+	for _, n := range found {
+		if n.distance == found[0].distance && len(nearest) < 3 && !slices.Contains(nearest, n.name) {
+			nearest = append(nearest, n.name)
+		}
 	}
 	return nearest
 }

@@ -1,0 +1,19 @@
+package query
+
+import "context"
+
+// Explain returns DuckDB's account of how it answered a ready-made question about a view.
+func (db *DB) Explain(ctx context.Context, view string, f Filter) (string, error) {
+	r := eventRelation()
+	if view == "calls" {
+		r = callRelation()
+		f.Columns = []string{"*"}
+	}
+	w, err := r.where(&f)
+	if err != nil {
+		return "", err
+	}
+	var plan string
+	err = db.each(ctx, "EXPLAIN ANALYZE SELECT * FROM "+r.from(db, &f)+" AS r"+w.sql(), w.args, func(v []any) { plan += Text(v[1]) })
+	return plan, err
+}
