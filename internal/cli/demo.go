@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -123,9 +121,7 @@ func (d *demonstration) play(ctx context.Context) error {
 	at := demo.Endpoint{URL: d.server.url, Region: "us-east-1", AccessKeyID: id, SecretAccessKey: secret}
 	d.step("setting up bucket, policy, role, log group and trail, through the AWS APIs")
 	var err error
-	if d.outputs, err = provision.Apply(ctx, aws.Config{
-		Region: at.Region, BaseEndpoint: aws.String(at.URL), Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
-	}, provision.Setup{Account: "111122223333", Region: at.Region}, nil); err != nil {
+	if d.outputs, err = provision.Apply(ctx, at.Config(), provision.Setup{Account: "111122223333", Region: at.Region}, nil); err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
 	if d.traffic, err = demo.Run(ctx, at, d.step); err != nil {

@@ -1,4 +1,5 @@
-// Command gen writes catalog's tables from services.json.
+// Command gen writes catalog's tables from services.json: what services, operations and data event types there are, and how
+// far each value can be trusted. class.go has the rules by which operations are divided into classes.
 package main
 
 import (

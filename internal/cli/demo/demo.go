@@ -24,6 +24,12 @@ type Endpoint struct {
 	SecretAccessKey string
 }
 
+// Config is an SDK configuration for the endpoint, with the keys of who may do everything there.
+func (at Endpoint) Config() aws.Config {
+	return aws.Config{Region: at.Region, BaseEndpoint: aws.String(at.URL),
+		Credentials: credentials.NewStaticCredentialsProvider(at.AccessKeyID, at.SecretAccessKey, "")}
+}
+
 // Traffic is what was called.
 type Traffic struct {
 	mu       sync.Mutex
@@ -42,7 +48,7 @@ func (t *Traffic) RequestIDs() []string {
 // denied, throttled or refused are no error; any other failure is.
 func Run(ctx context.Context, at Endpoint, step func(string)) (*Traffic, error) {
 	t := &Traffic{step: step}
-	root := t.config(at, credentials.NewStaticCredentialsProvider(at.AccessKeyID, at.SecretAccessKey, ""), "aws-cli/2.31.0 md/command#iam.create-user")
+	root := t.config(at, at.Config().Credentials, "aws-cli/2.31.0 md/command#iam.create-user")
 	step("the administrator arrives")
 	ana, err := t.firstUser(ctx, root, at)
 	if err != nil {
