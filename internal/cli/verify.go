@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ What was found is printed; exit code 3 when something does not hold. Log files t
 	}
 	f := c.Flags()
 	f.StringVar(&from, "from", "", "only digests that end at this `time` or later: 2026-11-23, 2026-11-23T07:30:00Z, or 36h, 7d ago")
-	f.StringVar(&to, "to", "", "only digests that end before this `time`")
+	f.StringVar(&to, "to", "", "only digests that end up to an hour after this `time`: log files of it may still come then")
 	f.StringVar(&keyFile, "keys", "", "`file` with public keys, as `aws cloudtrail list-public-keys` prints them")
 	return c
 }
@@ -142,11 +143,14 @@ func verdictLine(r *digest.Report) string {
 type storeSource struct {
 	store  object.Store // of the whole bucket, or the folder
 	bucket string       // "" for a folder
+
+	mu     sync.Mutex
+	others map[string]object.Store // buckets that a trail delivered to before
 }
 
 // verifySource opens a source, and tells which prefix of it is meant.
 func verifySource(ctx context.Context, source string) (s *storeSource, prefix string, err error) {
-	s = &storeSource{}
+	s = &storeSource{others: map[string]object.Store{}}
 	if rest, ok := strings.CutPrefix(source, "s3://"); ok {
 		s.bucket, prefix, _ = strings.Cut(rest, "/")
 		source = "s3://" + s.bucket
@@ -171,15 +175,29 @@ func (s *storeSource) List(ctx context.Context, prefix, after string) iter.Seq2[
 }
 
 func (s *storeSource) Open(ctx context.Context, bucket, path string) (io.ReadCloser, map[string]string, error) {
-	store := s.store
-	if s.bucket != "" && bucket != s.bucket {
-		var err error
-		if store, err = object.Open(ctx, "s3://"+bucket); err != nil {
-			return nil, nil, err
-		}
+	store, err := s.of(ctx, bucket)
+	if err != nil {
+		return nil, nil, err
 	}
 	r, o, err := store.Open(ctx, path)
 	return r, o.Meta, err
+}
+
+// of returns the store of a bucket that digests name.
+func (s *storeSource) of(ctx context.Context, bucket string) (object.Store, error) {
+	if s.bucket == "" || bucket == s.bucket {
+		return s.store, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if store := s.others[bucket]; store != nil {
+		return store, nil
+	}
+	store, err := object.Open(ctx, "s3://"+bucket)
+	if err == nil {
+		s.others[bucket] = store
+	}
+	return store, err
 }
 
 // keySource returns where public keys come from: a file, CloudTrail for buckets, and nowhere for copies.
