@@ -145,6 +145,7 @@ func explain(err error, query string, shift int) *Error {
 // settings that can't be changed here follow it.
 func clean(message string) string {
 	message, _, _ = strings.Cut(strings.TrimSpace(message), "\n")
+	message, _, _ = strings.Cut(message, `. Use "SET `)
 	message = strings.TrimRight(message, " !.")
 	if r, size := utf8.DecodeRuneInString(message); r >= 'A' && r <= 'Z' {
 		if next, _ := utf8.DecodeRuneInString(message[size:]); next >= 'a' && next <= 'z' {
