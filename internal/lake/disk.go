@@ -99,16 +99,14 @@ func (d *disk) WriteFile(name string, content []byte) error {
 	return f.Close()
 }
 
-// replace gives a file a new content, whole or not at all.
+// replace gives a file a new content, whole or not at all. After a loss of power it may have none.
 func (d *disk) replace(path string, content []byte) error {
-	tmp := path + ".tmp"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := d.WriteFile(tmp, content); err != nil {
-		return err
-	}
-	return d.step("rename", path, func() error { return os.Rename(tmp, path) })
+	return d.step("replace", path, func() error {
+		if err := os.WriteFile(path+".tmp", content, 0o644); err != nil {
+			return err
+		}
+		return os.Rename(path+".tmp", path)
+	})
 }
 
 // publish gives a written file its final name, which must be free: fs.ErrExist is returned otherwise.

@@ -186,7 +186,7 @@ func (t *tableFiles) publish(meta table.Metadata, version int) error {
 	if err := t.d.syncDir(t.dir("metadata")); err != nil {
 		return err
 	}
-	// Readers that find an old hint look for newer versions, so failing here changes nothing.
+	// Readers that find an old hint, or none, look for newer versions, so failing here changes nothing.
 	_ = t.d.replace(filepath.Join(t.dir("metadata"), "version-hint.text"), []byte(strconv.Itoa(version)))
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
-	"github.com/parquet-go/parquet-go"
 )
 
 // SetVerdicts sets the verdicts of log files; objects that aren't in the lake are ignored. It returns how many rows
@@ -98,23 +97,9 @@ func (l *Lake) replaceFiles(ctx context.Context, files *loaded, old []iceberg.Da
 
 // writeTable writes rows of log_files to a file.
 func writeTable(d *disk, path string, rows []*fileRow) (*dataFile, error) {
-	out, err := d.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	w := parquet.NewGenericWriter[fileRow](out, writerOptions(newCodec())...)
-	err = writeRows(w, rows, make([]fileRow, rowsPerWrite))
-	if err == nil {
-		err = w.Close()
-	}
-	if closeErr := out.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		_ = d.Remove(path)
-		return nil, err
-	}
 	f := &dataFile{path: path}
-	f.measure(w.File())
+	if err := create(newEncoder(d), f, rows, make([]fileRow, min(len(rows), rowsPerWrite))); err != nil {
+		return nil, err
+	}
 	return f, nil
 }

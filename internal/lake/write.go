@@ -226,19 +226,24 @@ func (b *bounds) own() {
 }
 
 func (w *encoder) create(f *dataFile, rows []*eventRow) error {
+	if w.some == nil {
+		w.some = make([]eventRow, rowsPerWrite)
+	}
+	return create(w, f, rows, w.some)
+}
+
+// create writes rows to a file, through some. When it returns an error there is no file.
+func create[T any](w *encoder, f *dataFile, rows []*T, some []T) error {
 	out, err := w.d.Create(f.path)
 	if err != nil {
 		return err
 	}
 	w.out.Reset(out)
 	// A new writer for each file: parquet-go v0.32.0's Reset spoils the columns' names in the next file's metadata.
-	events := parquet.NewGenericWriter[eventRow](w.out, writerOptions(w.codec)...)
-	if w.some == nil {
-		w.some = make([]eventRow, rowsPerWrite)
-	}
-	err = writeRows(events, rows, w.some)
+	p := parquet.NewGenericWriter[T](w.out, writerOptions(w.codec)...)
+	err = writeRows(p, rows, some)
 	if err == nil {
-		err = events.Close()
+		err = p.Close()
 	}
 	if err == nil {
 		err = w.out.Flush()
@@ -247,10 +252,10 @@ func (w *encoder) create(f *dataFile, rows []*eventRow) error {
 		err = closeErr
 	}
 	if err != nil {
-		_ = w.d.Remove(f.path)
+		_ = w.d.Remove(f.path) // an orphan at worst
 		return err
 	}
-	f.measure(events.File())
+	f.measure(p.File())
 	return nil
 }
 
