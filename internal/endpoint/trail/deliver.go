@@ -38,6 +38,7 @@ func (s *Service) deliver(ctx context.Context, id string, digestsNow bool) error
 	files := func(t *trail) *cursor { return &t.Files }
 	logs := func(t *trail) *cursor { return &t.Logs }
 	return errors.Join(
+		s.deliverLate(ctx, id, false),
 		s.drain(ctx, id, files, s.deliverFiles),
 		s.drain(ctx, id, logs, s.deliverLogs),
 		s.deliverDigests(ctx, id, digestsNow))
@@ -183,22 +184,22 @@ func (s *Service) deliverFiles(ctx context.Context, t *trail, sp span) error {
 	if err != nil {
 		return err
 	}
-	done := map[string]fileEntry{}
+	done := map[string]*delivery{}
 	var failed error
 	for _, f := range files {
 		if slices.Contains(sp.Done, f.region) {
 			continue
 		}
-		entry, err := s.deliverFile(ctx, t, sp, f)
+		d, err := s.deliverFile(ctx, t, sp, f)
 		if err != nil {
 			failed = err
 			break
 		}
-		done[f.region] = entry
+		done[f.region] = d
 	}
 	_, err = s.change(t.ID, func(t *trail, tx *state.Tx) error {
-		for region, entry := range done {
-			if err := t.note(tx, region, sp, entry); err != nil {
+		for region, d := range done {
+			if err := t.noteAll(tx, region, sp, d); err != nil {
 				return err
 			}
 		}
@@ -223,29 +224,58 @@ func (s *Service) deliverFiles(ctx context.Context, t *trail, sp span) error {
 	return errors.Join(failed, err)
 }
 
-func (s *Service) deliverFile(ctx context.Context, t *trail, sp span, f *logFile) (fileEntry, error) {
+func (s *Service) deliverFile(ctx context.Context, t *trail, sp span, f *logFile) (*delivery, error) {
+	d, err := s.plan(t, sp, f)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range d.objects {
+		if err := s.opts.Buckets.DeliverObject(ctx, o); err != nil {
+			return nil, fmt.Errorf("delivering %s to bucket %s: %w", o.Key, o.Bucket, err)
+		}
+	}
+	return d, nil
+}
+
+// object is a log file as it is put into the bucket, and what a digest says of it.
+func (s *Service) object(t *trail, sp span, f *logFile, unique string) (*Object, fileEntry) {
 	key := cloudtrail.Key{
 		Prefix: sp.Prefix, Account: s.opts.Account, Kind: cloudtrail.KindLog, Region: f.region,
-		Time: sp.At, Unique: f.unique,
+		Time: sp.At, Unique: unique,
 	}.String()
-	err := s.opts.Buckets.DeliverObject(ctx, &Object{
+	o := &Object{
 		Bucket: sp.Bucket, Key: key, Body: f.body.Bytes(),
 		ContentType: "application/json", ContentEncoding: "gzip",
 		Trail: t.ARN, KMSKey: t.KMSKey,
-	})
-	if err != nil {
-		return fileEntry{}, fmt.Errorf("delivering %s to bucket %s: %w", key, sp.Bucket, err)
 	}
-	return fileEntry{Bucket: sp.Bucket, Key: key, Hash: f.hash, Newest: f.newest, Oldest: f.oldest}, nil
+	return o, fileEntry{Bucket: sp.Bucket, Key: key, Hash: f.hash, Newest: f.newest, Oldest: f.oldest}
 }
 
-// note stores a delivered log file for the Region's next digest.
-func (t *trail) note(tx *state.Tx, region string, sp span, f fileEntry) error {
+// noteAll stores what became of a span's file in a Region.
+func (t *trail) noteAll(tx *state.Tx, region string, sp span, d *delivery) error {
+	at := fmt.Sprintf("%016x", int64(sp.From))
+	for i, entry := range d.entries {
+		name := at
+		if i > 0 {
+			name += fmt.Sprintf("-%d", i)
+		}
+		if err := t.note(tx, region, name, entry); err != nil {
+			return err
+		}
+	}
+	if d.late == nil {
+		return nil
+	}
+	return d.late.keep(tx, t.ID)
+}
+
+// note stores a delivered log file for the Region's next digest; digests name files in the order of these names.
+func (t *trail) note(tx *state.Tx, region, name string, f fileEntry) error {
 	if !t.LogFileValidation {
 		return nil
 	}
 	t.chainOf(region)
-	return tx.Put(filesBucket, fmt.Sprintf("%s%016x", filesPrefix(t.ID, region), int64(sp.From)), f)
+	return tx.Put(filesBucket, filesPrefix(t.ID, region)+name, f)
 }
 
 func filesPrefix(id, region string) string { return id + "/" + region + "/" }

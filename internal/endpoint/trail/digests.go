@@ -72,15 +72,11 @@ func (s *Service) deliverDigest(ctx context.Context, id, region string, now bool
 	if err != nil {
 		return err
 	}
-	sealed, err := s.seal(t, region, c, files)
+	sealed, d, err := s.seal(t, region, c, files)
 	if err != nil {
 		return err
 	}
-	failed := s.opts.Buckets.DeliverObject(ctx, &Object{
-		Bucket: sealed.Link.Bucket, Key: sealed.Link.Key, Body: sealed.Body, Metadata: sealed.Metadata,
-		ContentType: "application/json", ContentEncoding: "gzip",
-		Trail: t.ARN, KMSKey: t.KMSKey,
-	})
+	failed := s.putDigest(ctx, t, sealed, d)
 	_, err = s.change(id, func(t *trail, tx *state.Tx) error {
 		t.Status.DigestError = errorCode(failed)
 		c := t.Chains[region]
@@ -118,7 +114,7 @@ func (s *Service) planDigest(id, region string, now bool) (*trail, chain, error)
 	}
 	end := s.now().Truncate(time.Second)
 	c := t.clone().chainOf(region)
-	if !now && end.Sub(c.Start) < s.opts.DigestEvery || !t.validating() && len(t.Files.Spans) > 0 {
+	if !now && end.Sub(c.Start) < s.opts.DigestEvery || !t.validating() && (len(t.Files.Spans) > 0 || s.waits(id)) {
 		return nil, chain{}, nil
 	}
 	var planned *trail
@@ -173,10 +169,10 @@ func (s *Service) digestFiles(id, region, last string) ([]state.Entry[fileEntry]
 }
 
 // seal makes and signs the digest that the chain's plan describes.
-func (s *Service) seal(t *trail, region string, c chain, files []state.Entry[fileEntry]) (*digest.Sealed, error) {
+func (s *Service) seal(t *trail, region string, c chain, files []state.Entry[fileEntry]) (*digest.Sealed, *digest.Digest, error) {
 	key, err := s.signingKey()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	d := &digest.Digest{
 		AWSAccountID:    s.opts.Account,
@@ -206,7 +202,8 @@ func (s *Service) seal(t *trail, region string, c chain, files []state.Entry[fil
 	if len(files) > 0 {
 		d.NewestEventTime, d.OldestEventTime = digest.FormatTime(newest), digest.FormatTime(oldest)
 	}
-	return digest.Seal(key.private, d)
+	sealed, err := digest.Seal(key.private, d)
+	return sealed, d, err
 }
 
 // signingKey is the key pair that digests are signed with.

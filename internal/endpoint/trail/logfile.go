@@ -87,11 +87,16 @@ func (f *logFile) close() error {
 	return f.zip.Close()
 }
 
-// unique is the part of a log file's name that makes it one: 16 letters and digits, which follow from the trail, the
-// Region and the range of the record.
+// unique is the part of a log file's name that makes it one. It follows from the trail, the Region and the range of the
+// record.
 func unique(id, region string, sp span) string {
+	return letters(fmt.Sprintf("%s\n%s\n%x\n%x\n%s", id, region, int64(sp.From), int64(sp.To), sp.Only))
+}
+
+// letters makes 16 letters and digits of a text.
+func letters(text string) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%x\n%x\n%s", id, region, int64(sp.From), int64(sp.To), sp.Only))
+	sum := sha256.Sum256([]byte(text))
 	name := make([]byte, 16)
 	for i := range name {
 		name[i] = alphabet[int(sum[i])%len(alphabet)]

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aitrail/aitrail/internal/endpoint/fault"
 	"github.com/aitrail/aitrail/internal/endpoint/state"
 )
 
@@ -57,6 +58,10 @@ type Options struct {
 	AllowRole func(ctx context.Context, roleARN, service, action, resource string) error
 	// Key finds a KMS key by id, ARN or alias and returns its ARN; the error is an *awsapi.Error. Nil: there are no keys.
 	Key func(ctx context.Context, region, id string) (arn string, err error)
+
+	// Fault is asked what is to go wrong on purpose with a log file or digest; nil: nothing is. It may be called
+	// concurrently, and says the same of the same key.
+	Fault func(name fault.Name, key string) bool
 
 	DeliverEvery time.Duration    // 0 means 5 s
 	DigestEvery  time.Duration    // 0 means 1 h

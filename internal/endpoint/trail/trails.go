@@ -307,7 +307,8 @@ func (s *Service) deleteTrail(c *awsapi.Call, in *nameInput) (any, error) {
 	}
 	s.delivering.Lock()
 	defer s.delivering.Unlock()
-	if err := s.deliver(c.Request.Context(), found.ID, true); err != nil {
+	late := s.deliverLate(c.Request.Context(), found.ID, true)
+	if err := errors.Join(late, s.deliver(c.Request.Context(), found.ID, true)); err != nil {
 		s.opts.Log.Warn("a trail was deleted before all was delivered", "trail", found.Name, "error", err)
 	}
 	s.mu.Lock()
@@ -319,6 +320,15 @@ func (s *Service) deleteTrail(c *awsapi.Call, in *nameInput) (any, error) {
 		}
 		for _, f := range files {
 			if err := tx.Delete(filesBucket, f.Key); err != nil {
+				return err
+			}
+		}
+		late, err := state.ListTx[lateFile](tx, lateBucket, found.ID+"/")
+		if err != nil {
+			return err
+		}
+		for _, f := range late {
+			if err := tx.Delete(lateBucket, f.Key); err != nil {
 				return err
 			}
 		}
