@@ -16,6 +16,7 @@ import (
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/fault"
 	"github.com/aitrail/aitrail/internal/endpoint/iam"
 	"github.com/aitrail/aitrail/internal/endpoint/policy"
 	"github.com/aitrail/aitrail/internal/endpoint/sigv4"
@@ -27,6 +28,7 @@ const maxBody = 64 << 20
 // handler answers requests.
 type handler struct {
 	opts     Options
+	faults   fault.Faults
 	iam      *iam.Store
 	recorder Recorder
 	services map[string]awsapi.Service // by signing name
@@ -36,14 +38,14 @@ type handler struct {
 	unrecordable atomic.Bool
 }
 
-func newHandler(opts Options, store *iam.Store, recorder Recorder, services []awsapi.Service) *handler {
-	h := &handler{opts: opts, iam: store, recorder: recorder, services: map[string]awsapi.Service{}, log: opts.Log}
+// serveFor has the handler answer for the services.
+func (h *handler) serveFor(opts Options, store *iam.Store, recorder Recorder, services []awsapi.Service) {
+	h.opts, h.iam, h.recorder, h.services, h.log = opts, store, recorder, map[string]awsapi.Service{}, opts.Log
 	for _, s := range services {
 		for _, name := range s.SigningNames() {
 			h.services[name] = s
 		}
 	}
-	return h
 }
 
 // conditioned is a service that has condition keys of its own.
@@ -71,6 +73,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(r)
 	if err != nil {
 		h.refuse(w, c, guess(r), err)
+		return
+	}
+	if r.URL.Path == faultsPath {
+		h.administer(w, r, body)
 		return
 	}
 	service, p, err := h.admit(c, body)
@@ -186,6 +192,9 @@ func (h *handler) serve(c *awsapi.Call, service awsapi.Service, p awsapi.Protoco
 	}
 	if h.opts.Throttle != nil && h.opts.Throttle(c) {
 		return nil, throttled(p)
+	}
+	if refusal := h.spoiled(c, p); refusal != nil {
+		return nil, refusal
 	}
 	answer, err = service.Serve(c)
 	if err == nil && answer == nil {

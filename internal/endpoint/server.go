@@ -35,6 +35,7 @@ import (
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/endpoint/ai"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/fault"
 	"github.com/aitrail/aitrail/internal/endpoint/iam"
 	"github.com/aitrail/aitrail/internal/endpoint/logs"
 	"github.com/aitrail/aitrail/internal/endpoint/s3"
@@ -53,6 +54,9 @@ type Options struct {
 
 	DeliverEvery time.Duration // how often trails deliver; 0 means 5 s
 	DigestEvery  time.Duration // how often they deliver digests; 0 means 1 h
+
+	// Faults are what goes wrong on purpose, until the admin route changes it (see docs/faults.md).
+	Faults fault.Shares
 
 	// Throttle, if set, is asked about every call that is allowed: true has it answered and recorded as throttled
 	// instead of served. It may look at all of the call but Record's answer, and may be called concurrently.
@@ -89,7 +93,10 @@ func New(opts Options) (*Server, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	s := &Server{}
+	s := &Server{handler: &handler{}}
+	if err := s.handler.faults.Set(opts.Faults); err != nil {
+		return nil, err
+	}
 	if err := s.open(opts); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -122,7 +129,7 @@ func (s *Server) open(opts Options) error {
 	groups := logs.New(logs.Options{Account: opts.Account, Store: store, Now: opts.Now})
 	s.trail, err = trail.New(trail.Options{
 		Account: opts.Account, Store: store, Recorder: recorder, Buckets: buckets{objects}, LogGroups: groups,
-		AllowRole: s.iam.AllowRole, DeliverEvery: opts.DeliverEvery, DigestEvery: opts.DigestEvery,
+		AllowRole: s.iam.AllowRole, Fault: s.handler.faults.Strikes, DeliverEvery: opts.DeliverEvery, DigestEvery: opts.DigestEvery,
 		Now: opts.Now, Log: opts.Log,
 	})
 	if err != nil {
@@ -130,7 +137,7 @@ func (s *Server) open(opts Options) error {
 	}
 	services := append(s.iam.Services(), objects, groups, s.trail)
 	services = append(services, ai.New(ai.Options{State: store, Object: reader{objects, opts}.object})...)
-	s.handler = newHandler(opts, s.iam, recorder, services)
+	s.handler.serveFor(opts, s.iam, recorder, services)
 	if opts.URL == "" {
 		return nil
 	}
