@@ -5,7 +5,7 @@
 //
 // Both read the same generated corpus (package corpus). Every run is a process of its own, which times its work and
 // whose peak memory the kernel tells; runs of both alternate, so that what else the machine does hits both. The table
-// holds medians. What aitrail does more is not deducted: normal form, lineage, SHA-256 of each file, removal of
+// holds medians; ratio is DuckDB's time over the stage's. What aitrail does more is not deducted: normal form, lineage, SHA-256 of each file, removal of
 // duplicates, durable commits. -stages adds the steps of the way, each by itself, to see where time goes.
 package main
 
@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"syscall"
 	"time"
@@ -47,6 +48,8 @@ type settings struct {
 	stages bool
 	stage  string // set for the processes that do the work
 	out    string
+
+	profile string // where stage writes its CPU profile
 }
 
 // result is what a stage's process tells about itself.
@@ -55,6 +58,7 @@ type result struct {
 	Duration time.Duration `json:"duration"`
 	Bytes    int64         `json:"bytes"` // written; 0 for stages that write nothing
 	RSS      int64         `json:"-"`     // peak, from the kernel
+	CPU      time.Duration `json:"-"`     // user and system, from the kernel
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -68,6 +72,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.BoolVar(&s.stages, "stages", false, "measure the steps by themselves too")
 	flags.StringVar(&s.stage, "stage", "", "internal: do one run of a stage in this process")
 	flags.StringVar(&s.out, "out", "", "internal: folder that the stage writes to")
+	flags.StringVar(&s.profile, "profile", "", "folder for a CPU profile of each stage's last run: STAGE.prof")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -149,7 +154,7 @@ func report(w io.Writer, sum corpus.Summary, names []string, results map[string]
 	const mb = 1 << 20
 	fmt.Fprintf(w, "corpus: %d events, %d files, %d MB of JSON, %d MB gz; %s/%s, %d cores, %s; medians of %d runs\n\n",
 		sum.Events, sum.Files, sum.JSON/mb, sum.Bytes/mb, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), len(results[names[0]]))
-	fmt.Fprintf(w, "%-10s %12s %10s %14s %16s\n", "", "events/s", "ratio", "peak RSS, MB", "bytes an event")
+	fmt.Fprintf(w, "%-10s %12s %8s %8s %14s %16s\n", "", "events/s", "ratio", "CPU, s", "peak RSS, MB", "bytes an event")
 	base := median(results["duckdb"], func(r result) int64 { return int64(r.Duration) })
 	for _, name := range names {
 		list := results[name]
@@ -158,7 +163,8 @@ func report(w io.Writer, sum corpus.Summary, names []string, results map[string]
 		if n := median(list, func(r result) int64 { return r.Bytes }); n > 0 {
 			size = fmt.Sprintf("%.1f", float64(n)/float64(sum.Events))
 		}
-		fmt.Fprintf(w, "%-10s %12.0f %10.2f %14d %16s\n", name, float64(sum.Events)/time.Duration(took).Seconds(), float64(base)/float64(took),
+		fmt.Fprintf(w, "%-10s %12.0f %8.2f %8.2f %14d %16s\n", name, float64(sum.Events)/time.Duration(took).Seconds(), float64(base)/float64(took),
+			time.Duration(median(list, func(r result) int64 { return int64(r.CPU) })).Seconds(),
 			median(list, func(r result) int64 { return r.RSS })/mb, size)
 	}
 }
@@ -184,7 +190,7 @@ func spawn(ctx context.Context, s settings, name string) (result, error) {
 		return r, err
 	}
 	defer os.RemoveAll(out)
-	cmd := exec.CommandContext(ctx, self, "-stage", name, "-dir", s.dir, "-out", out)
+	cmd := exec.CommandContext(ctx, self, "-stage", name, "-dir", s.dir, "-out", out, "-profile", s.profile)
 	cmd.Stderr = os.Stderr
 	b, err := cmd.Output()
 	if err != nil {
@@ -194,6 +200,7 @@ func spawn(ctx context.Context, s settings, name string) (result, error) {
 		return r, fmt.Errorf("reading its result: %w", err)
 	}
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		r.RSS = usage.Maxrss << 10
 		if runtime.GOOS == "darwin" { // bytes there
 			r.RSS = usage.Maxrss
@@ -210,6 +217,17 @@ func child(ctx context.Context, s settings, stdout io.Writer) error {
 	stage, ok := stages[s.stage]
 	if !ok {
 		return fmt.Errorf("no stage %q", s.stage)
+	}
+	if s.profile != "" {
+		f, err := os.Create(filepath.Join(s.profile, s.stage+".prof"))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	start := time.Now()
 	r, err := stage(ctx, filepath.Join(s.dir, "corpus"), s.out)

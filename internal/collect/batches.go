@@ -3,7 +3,6 @@ package collect
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -18,7 +17,6 @@ type batches struct {
 	maxBytes  int64 // of inflated text
 	maxAge    time.Duration
 	now       func() time.Time
-	log       *slog.Logger
 	done      func(*tally, lake.Result) // called after each commit
 
 	mu       sync.Mutex
@@ -86,14 +84,11 @@ func (bs *batches) commit(ctx context.Context, b *batch) error {
 	if b.tally.files == 0 {
 		return b.Discard()
 	}
-	start := bs.now()
 	res, err := b.Commit(ctx)
 	if err != nil {
 		_ = b.Discard() // the commit's error tells more
 		return fmt.Errorf("committing %d log files: %w", b.tally.files, err)
 	}
-	bs.log.Info("batch committed", "batch", res.Batch, "files", res.Files, "events", res.Events, "duplicates", res.Duplicates,
-		"quarantined", res.Quarantined, "took", bs.now().Sub(start))
 	bs.done(&b.tally, res)
 	return nil
 }

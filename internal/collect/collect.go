@@ -18,7 +18,7 @@ import (
 
 // Options for Collect. The zero value works.
 type Options struct {
-	Parallel    int           // objects fetched at once; 0: one a core for folders, 16 for buckets. Decoding uses all cores either way
+	Parallel    int           // objects in work at once; 0: one more than cores for folders, 16 for buckets. As many as cores are decoded at once
 	MaxInflated int64         // longest text of a log file, in bytes; longer ones go to quarantine; 0: 4 GiB
 	BatchEvents int64         // events after which a batch is committed; 0: 200,000
 	BatchBytes  int64         // bytes of log file text after which a batch is committed; 0: 1 GiB
@@ -78,7 +78,7 @@ func Collect(ctx context.Context, l *lake.Lake, sources []string, opts Options) 
 	c.progress = progress{call: opts.Progress, now: opts.Now}
 	c.batches = &batches{
 		lake: l, maxEvents: opts.BatchEvents, maxBytes: opts.BatchBytes, maxAge: opts.BatchAge,
-		now: opts.Now, log: opts.Log, done: c.committed,
+		now: opts.Now, done: c.committed,
 	}
 	if err := c.open(ctx, sources); err != nil {
 		return c.report, err
@@ -146,7 +146,7 @@ func (c *collector) parallel() int {
 			return 16
 		}
 	}
-	return runtime.GOMAXPROCS(0)
+	return runtime.GOMAXPROCS(0) + 1 // one may be committing
 }
 
 // committed is called after each commit.

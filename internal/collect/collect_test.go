@@ -1,15 +1,12 @@
 package collect_test
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,113 +17,9 @@ import (
 	"github.com/aitrail/aitrail/internal/collect/collecttest"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/object"
-	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
-
-// logName is the name of a log file as CloudTrail gives it; n tells several apart.
-func logName(n int, ext string) string {
-	return fmt.Sprintf("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/111122223333_CloudTrail_us-east-1_20260301T1005Z_%016d%s", n, ext)
-}
-
-func newLake(t *testing.T, dir string) *lake.Lake {
-	t.Helper()
-	l, err := lake.Open(t.Context(), dir, lake.Options{Create: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return l
-}
-
-// row is an event in a lake: where it came from and its record.
-type row struct {
-	Object string
-	Index  int64
-	Record string
-}
-
-// rows returns the events of a lake by log file and place.
-func rows(t *testing.T, l *lake.Lake) []row {
-	t.Helper()
-	var out []row
-	for s, err := range l.ReadEvents(t.Context(), lake.EventFilter{}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, row{s.Object, s.Index, string(s.Event.AppendJSON(nil))})
-	}
-	return out
-}
-
-// records returns the rows that a folder's log files should give, read without package collect's reader.
-func records(t *testing.T, files map[string][]byte) []row {
-	t.Helper()
-	var out []row
-	for url, body := range files {
-		r := cloudtrail.NewReader(bytes.NewReader(body))
-		var e cloudtrail.Event
-		for n := int64(0); r.Next(&e) == nil; n++ {
-			out = append(out, row{url, n, string(e.AppendJSON(nil))})
-		}
-	}
-	return out
-}
-
-func sameRows(t *testing.T, got, want []row) {
-	t.Helper()
-	if len(want) == 0 {
-		t.Fatal("no rows are expected")
-	}
-	order := func(a, b row) int { return cmp.Or(strings.Compare(a.Object, b.Object), int(a.Index-b.Index)) }
-	slices.SortFunc(got, order)
-	slices.SortFunc(want, order)
-	if len(got) != len(want) {
-		t.Errorf("%d rows, want %d", len(got), len(want))
-	}
-	for i := range min(len(got), len(want)) {
-		if got[i] != want[i] {
-			t.Errorf("the first row that differs:\n got %v\nwant %v", got[i], want[i])
-			return
-		}
-	}
-}
-
-// folder writes a corpus into a folder and returns its log files' text by URL.
-func folder(t *testing.T, dir string, o corpus.Options) map[string][]byte {
-	t.Helper()
-	if _, err := corpus.Write(dir, o); err != nil {
-		t.Fatal(err)
-	}
-	files := map[string][]byte{}
-	for f := range corpus.Files(o) {
-		files["file://"+filepath.Join(dir, f.Key)] = f.Body
-	}
-	return files
-}
-
-func write(t *testing.T, name string, body []byte) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, body, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func testdata(t *testing.T, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 func TestCollectFolder(t *testing.T) {
 	for name, o := range map[string]corpus.Options{
@@ -145,7 +38,7 @@ func TestCollectFolder(t *testing.T) {
 				Sources: []collect.SourceReport{{Source: dir, Found: int64(len(files))}},
 				Kinds:   map[cloudtrail.Kind]*collect.KindCount{cloudtrail.KindLog: {Files: int64(len(files)), Events: int64(o.Events)}}}
 			ignore := cmpopts.IgnoreFields(collect.Report{}, "Bytes", "Inflated", "First", "Last", "Elapsed", "AICalls")
-			if diff := gocmp.Diff(want, report, ignore, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(want, report, ignore, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("report: -want +got:\n%s", diff)
 			}
 			if share := float64(report.AICalls) / float64(o.Events); share < .09 || share > .2 {
@@ -261,12 +154,6 @@ func checkRows(t *testing.T, l *lake.Lake, reasons map[string]string) {
 	}
 }
 
-// distinct gives the events of a plain log file ids of their own. Compressed ones keep theirs.
-func distinct(t *testing.T, body []byte, n int) []byte {
-	t.Helper()
-	return bytes.ReplaceAll(body, []byte(`"eventID":"10000000`), fmt.Appendf(nil, `"eventID":"1%07d`, n))
-}
-
 // TestCollectUnnamed collects files whose names don't tell what they are.
 func TestCollectUnnamed(t *testing.T) {
 	dir := t.TempDir()
@@ -299,7 +186,7 @@ func TestCollectUnnamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := collect.SourceReport{Source: dir, Found: found, Digests: digests, Other: other}
-	if diff := gocmp.Diff([]collect.SourceReport{want}, report.Sources); diff != "" {
+	if diff := cmp.Diff([]collect.SourceReport{want}, report.Sources); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if report.Quarantined != quarantined || report.Found != found || report.Other != other || report.Digests != digests {
@@ -360,89 +247,6 @@ func TestCollectNoSource(t *testing.T) {
 	}
 }
 
-// TestCollectFaults collects from buckets in which things go wrong: what can be read is collected, the rest is named.
-func TestCollectFaults(t *testing.T) {
-	whole := testdata(t, "whole.json.gz")
-	denied, reset := errors.New("AccessDenied: not authorized to perform s3:GetObject"), errors.New("connection reset")
-	bucket := &collecttest.Store{Name: "trail", Objects: map[string]*collecttest.Object{
-		logName(1, ".json.gz"): {Body: whole},
-		logName(2, ".json.gz"): {Body: whole, Unlisted: true},
-		logName(3, ".json.gz"): {Body: whole, OpenErr: denied},
-		logName(4, ".json.gz"): {Body: whole, ReadErr: reset},
-		logName(5, ".json.gz"): {Body: whole, ChangesAt: 2},
-		logName(6, ".json.gz"): {Body: whole, ChangesAt: 100},
-	}}
-	closed := &collecttest.Store{Name: "closed", ListErr: errors.New("AccessDenied: not authorized to perform s3:ListBucket"), Objects: map[string]*collecttest.Object{"a": {}}}
-	half := &collecttest.Store{Name: "half", ListErr: errors.New("503 Slow Down"), ListEnd: logName(8, ""), Objects: map[string]*collecttest.Object{
-		logName(7, ".json"): {Body: distinct(t, testdata(t, "plain.json"), 7)}, logName(8, ".json"): {Body: whole},
-	}}
-	stores := map[string]*collecttest.Store{"s3://trail": bucket, "s3://closed": closed, "s3://half": half}
-	opts := collect.Options{Open: func(_ context.Context, source string) (object.Store, error) { return stores[source], nil }}
-	l := newLake(t, t.TempDir())
-	report, err := collect.Collect(t.Context(), l, []string{"s3://trail", "s3://closed", "s3://half"}, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	causes := map[string]string{}
-	for _, e := range report.Errors {
-		causes[e.Object] = e.Cause
-	}
-	want := map[string]string{
-		bucket.URL(logName(2, ".json.gz")): "deleted between listing and reading",
-		bucket.URL(logName(3, ".json.gz")): "s3:GetObject",
-		bucket.URL(logName(4, ".json.gz")): "connection reset",
-		bucket.URL(logName(6, ".json.gz")): "changed while it was read",
-		"s3://closed":                      "s3:ListBucket",
-		"s3://half":                        "Slow Down",
-	}
-	for object, cause := range want {
-		if !strings.Contains(causes[object], cause) {
-			t.Errorf("%s: cause %q, want %q", object, causes[object], cause)
-		}
-	}
-	if len(causes) != len(want) || report.Failed != int64(len(want)) {
-		t.Errorf("%d failed, errors %v", report.Failed, report.Errors)
-	}
-	if report.Collected != 3 || report.Found != 7 || report.Quarantined != 0 || report.Events != 6 || report.Duplicates != 3 {
-		t.Errorf("%+v", report)
-	}
-
-	// What failed is read by the next run, and nothing else is opened.
-	for _, o := range bucket.Objects {
-		o.Unlisted, o.OpenErr, o.ReadErr, o.ChangesAt = false, nil, nil, 0
-	}
-	closed.ListErr, half.ListErr = nil, nil
-	closed.Objects = map[string]*collecttest.Object{logName(9, ".json.gz"): {Body: whole}}
-	report, err = collect.Collect(t.Context(), l, []string{"s3://trail", "s3://closed", "s3://half"}, opts)
-	if err != nil || report.Collected != 6 || report.Skipped != 3 || report.Failed != 0 {
-		t.Errorf("%+v, error %v", report, err)
-	}
-	if n := bucket.Opened(logName(1, ".json.gz")); n != 1 {
-		t.Errorf("a collected log file was opened %d times", n)
-	}
-}
-
-// TestCollectETag checks that an object which was replaced by another of the same size is read again.
-func TestCollectETag(t *testing.T) {
-	first := testdata(t, "plain.json")
-	o := &collecttest.Object{Body: first, ETag: "one"}
-	store := &collecttest.Store{Name: "trail", Objects: map[string]*collecttest.Object{logName(1, ".json"): o}}
-	opts := collect.Options{Open: func(context.Context, string) (object.Store, error) { return store, nil }}
-	l := newLake(t, t.TempDir())
-	for n, want := range []collect.Report{{Collected: 1, Events: 3}, {Skipped: 1}, {Collected: 1, Events: 3}} {
-		if n == 2 {
-			o.Body, o.ETag = distinct(t, first, 2), "two"
-		}
-		got, err := collect.Collect(t.Context(), l, []string{"s3://trail"}, opts)
-		if err != nil || got.Collected != want.Collected || got.Skipped != want.Skipped || got.Events != want.Events {
-			t.Errorf("run %d: %+v, error %v", n, got, err)
-		}
-	}
-	if n := len(rows(t, l)); n != 6 {
-		t.Errorf("%d rows", n)
-	}
-}
-
 // TestCollectCancel cancels a run at several points: what it reports is in the lake, and another run completes it.
 func TestCollectCancel(t *testing.T) {
 	dir := t.TempDir()
@@ -490,7 +294,7 @@ func TestCollectProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := int64(len(files))
-	if diff := gocmp.Diff(collect.Progress{Listed: true, Objects: n, Done: n, Events: 1000, Bytes: report.Bytes}, told[len(told)-1]); diff != "" {
+	if diff := cmp.Diff(collect.Progress{Listed: true, Objects: n, Done: n, Events: 1000, Bytes: report.Bytes}, told[len(told)-1]); diff != "" {
 		t.Errorf("the last progress: -want +got:\n%s", diff)
 	}
 	if most := int(time.Since(start)/(100*time.Millisecond)) + 2; len(told) > most {
@@ -513,4 +317,63 @@ func TestCollectReadOnly(t *testing.T) {
 	if !errors.Is(err, lake.ErrReadOnly) || report.Collected+report.Events != 0 {
 		t.Errorf("%+v, error %v", report, err)
 	}
+}
+
+// TestCollectTogether lets three collectors with lakes of their own work on one source at once: what one brings, the
+// others leave.
+func TestCollectTogether(t *testing.T) {
+	source, dir := t.TempDir(), t.TempDir()
+	files := folder(t, source, corpus.Options{Events: 3000, Seed: 8, PerFile: 60})
+	newLake(t, dir)
+	var total, collected atomic.Int64
+	var wg sync.WaitGroup
+	for range 3 {
+		l := newLake(t, dir)
+		wg.Go(func() {
+			report, err := collect.Collect(t.Context(), l, []string{source}, collect.Options{BatchEvents: 500})
+			if err != nil {
+				t.Error(err)
+			}
+			if report.Collected+report.Skipped != report.Found || report.Found != int64(len(files)) {
+				t.Errorf("%+v", report)
+			}
+			total.Add(report.Events)
+			collected.Add(report.Collected)
+		})
+	}
+	wg.Wait()
+	if total.Load() != 3000 || collected.Load() != int64(len(files)) {
+		t.Errorf("%d events of %d files were brought, want 3000 of %d", total.Load(), collected.Load(), len(files))
+	}
+	sameRows(t, rows(t, newLake(t, dir)), records(t, files))
+}
+
+// TestCollectLarge collects a log file of 50 MB of text in bounded memory.
+func TestCollectLarge(t *testing.T) {
+	zipped, err := corpus.Gzip(logFile(t, 50<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := logName(1, ".json.gz")
+	store := &collecttest.Store{Name: "trail", Objects: map[string]*collecttest.Object{name: {Body: zipped}}}
+	l := newLake(t, t.TempDir())
+	base, peak, reads := heap(), uint64(0), 0
+	store.OnRead = func() {
+		if reads++; reads%8 == 0 {
+			peak = max(peak, heap())
+		}
+	}
+	report, err := collect.Collect(t.Context(), l, []string{"s3://trail"}, collect.Options{
+		Open: func(context.Context, string) (object.Store, error) { return store, nil },
+	})
+	if err != nil || report.Collected != 1 || report.Inflated < 50<<20 || report.Events < 40_000 {
+		t.Fatalf("%+v, error %v", report, err)
+	}
+	if reads < 100 {
+		t.Fatalf("the heap was looked at %d times", reads/8)
+	}
+	if grown := int64(peak) - int64(base); grown > 160<<20 {
+		t.Errorf("the heap grew by %d MB", grown>>20)
+	}
+	t.Logf("%d events, the heap grew by %d MB", report.Events, (int64(peak)-int64(base))>>20)
 }

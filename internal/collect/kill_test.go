@@ -14,7 +14,7 @@ import (
 	"github.com/aitrail/aitrail/internal/lake"
 )
 
-// killEnv makes the test binary a collector: its value is the lake's folder, then the source's.
+// These variables make the test binary a collector: they hold the lake's folder and the source's.
 const (
 	killLake   = "COLLECT_TEST_LAKE"
 	killSource = "COLLECT_TEST_SOURCE"
@@ -38,7 +38,7 @@ func collector(dir, source string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := collect.Collect(ctx, l, []string{source}, collect.Options{BatchEvents: 400}); err != nil {
+	if _, err := collect.Collect(ctx, l, []string{source}, collect.Options{BatchEvents: 300}); err != nil {
 		return err
 	}
 	return l.Close()
@@ -51,7 +51,7 @@ func TestKill(t *testing.T) {
 		t.Skip("takes some seconds")
 	}
 	source := t.TempDir()
-	files := folder(t, source, corpus.Options{Events: 8000, Seed: 11, PerFile: 100})
+	files := folder(t, source, corpus.Options{Events: 4000, Seed: 11, PerFile: 80})
 	want := records(t, files)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	start := time.Now()

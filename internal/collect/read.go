@@ -88,17 +88,12 @@ func (w *worker) attempt(ctx context.Context, j job) error {
 	}
 	select {
 	case w.c.cpu <- struct{}{}:
-		defer func() { <-w.c.cpu }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return w.decode(ctx, j, text)
-}
-
-// decode reads an object's events into the current batch.
-func (w *worker) decode(ctx context.Context, j job, body io.Reader) error {
 	b := w.c.batches.begin()
-	t, err := w.into(ctx, b, j, body)
+	t, err := w.into(ctx, b, j, text)
+	<-w.c.cpu // others decode while a full batch is committed
 	return errors.Join(err, w.c.batches.end(context.WithoutCancel(ctx), b, t))
 }
 
@@ -173,5 +168,5 @@ func (w *worker) isAICall(e *cloudtrail.Event) bool {
 		}
 		w.ai[aiKey{strings.Clone(e.EventSource), strings.Clone(e.EventName)}] = call.AIService != ""
 	}
-	return call.AIService != "" && call.CallRole == "primary"
+	return call.AIService != "" && call.CallRole == lake.RolePrimary
 }

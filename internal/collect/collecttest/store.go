@@ -33,6 +33,7 @@ type Store struct {
 	Objects map[string]*Object
 	ListErr error  // listing fails
 	ListEnd string // before this key; "" at the beginning
+	OnRead  func() // called before each read of an object
 
 	mu     sync.Mutex
 	opened map[string]int
@@ -90,7 +91,21 @@ func (s *Store) Open(ctx context.Context, key string) (io.ReadCloser, object.Obj
 	case s.opened[key] <= o.ChangesAt:
 		body = io.MultiReader(bytes.NewReader(o.Body[:len(o.Body)/2]), iotest.ErrReader(object.ErrChanged))
 	}
+	if s.OnRead != nil {
+		body = watched{body, s.OnRead}
+	}
 	return io.NopCloser(body), object.Object{Info: s.info(key)}, nil
+}
+
+// watched tells of each read.
+type watched struct {
+	io.Reader
+	onRead func()
+}
+
+func (w watched) Read(b []byte) (int, error) {
+	w.onRead()
+	return w.Reader.Read(b)
 }
 
 // Create implements object.Store: it refuses, as nothing that collects may write to a source.
