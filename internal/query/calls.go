@@ -128,13 +128,16 @@ func (db *DB) ask(ctx context.Context, text string, args []any) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.rows(text, args, nil)
-	if err != nil {
-		err = s.failed(err, "", -1)
-		s.close()
-		return nil, err
+	statement, err := s.prepare(text, args)
+	if err == nil {
+		var rows *Rows
+		if rows, err = s.rows(statement, args, nil); err == nil {
+			return rows, nil
+		}
 	}
-	return rows, nil
+	err = s.failed(err, "", 0)
+	s.close()
+	return nil, err
 }
 
 // each runs a statement of this package and hands on its rows.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,20 +181,51 @@ func (s *session) run(query string, args []any) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, shift := st.text(), st.shift()
+	shift := st.shift()
+	statement, err := s.prepare(st.text(), args)
 	var columns []Column
-	if st.prefix == "" && !st.shows {
-		// An error is met again, and told, when the statement runs.
-		if columns, err = s.describe(st.body, args); err == nil {
-			head, tail := plain(columns)
-			text, shift = head+st.body+tail, len(head)-st.start
+	if err == nil && st.prefix == "" && !st.shows && mayLose(st.body, statement) {
+		if columns, err = s.describe(st.body, args); err != nil {
+			columns, err = nil, nil // what is wrong with it is told when the statement runs
+		}
+		if head, tail := plain(columns); head != "" {
+			shift = len(head) - st.start
+			if err = statement.Close(); err == nil {
+				statement, err = s.prepare(head+st.body+tail, args)
+			}
 		}
 	}
-	rows, err := s.rows(text, args, columns)
+	if err != nil {
+		return nil, s.failed(err, query, shift)
+	}
+	rows, err := s.rows(statement, args, columns)
 	if err != nil {
 		return nil, s.failed(err, query, shift)
 	}
 	return rows, nil
+}
+
+// simple are the types of which the driver always gives the whole value.
+var simple = []duckdb.Type{
+	duckdb.TYPE_BOOLEAN, duckdb.TYPE_TINYINT, duckdb.TYPE_SMALLINT, duckdb.TYPE_INTEGER, duckdb.TYPE_BIGINT, duckdb.TYPE_UTINYINT,
+	duckdb.TYPE_USMALLINT, duckdb.TYPE_UINTEGER, duckdb.TYPE_UBIGINT, duckdb.TYPE_HUGEINT, duckdb.TYPE_FLOAT, duckdb.TYPE_DOUBLE,
+	duckdb.TYPE_DECIMAL, duckdb.TYPE_VARCHAR, duckdb.TYPE_UUID, duckdb.TYPE_DATE, duckdb.TYPE_TIMESTAMP, duckdb.TYPE_TIMESTAMP_TZ,
+}
+
+// mayLose tells whether the result may hold JSON, which the driver doesn't tell from text before it has decoded it and
+// which no SELECT makes without one of these marks, or other values that the driver may fail on.
+func mayLose(body string, statement *duckdb.Stmt) bool {
+	if strings.Contains(strings.ToLower(body), "json") || strings.Contains(body, "->") {
+		return true
+	}
+	n, err := statement.ColumnCount()
+	for i := 0; i < n && err == nil; i++ {
+		var t duckdb.Type
+		if t, err = statement.ColumnType(i); err == nil && !slices.Contains(simple, t) {
+			return true
+		}
+	}
+	return err != nil
 }
 
 // describe returns the columns of a SELECT's result without running it.

@@ -246,6 +246,19 @@ func TestEmptyLake(t *testing.T) {
 		if diff := cmp.Diff(described[1], described[0]); diff != "" || len(described[0]) < 10 {
 			t.Errorf("%s: full lake -, empty lake +\n%s", view, diff)
 		}
+		var documented []string
+		for _, c := range query.Columns(view) {
+			documented = append(documented, c.Name+"|"+strings.ReplaceAll(c.Type, `"`, ""))
+			if c.Doc == "" {
+				t.Errorf("%s.%s has no words", view, c.Name)
+			}
+		}
+		for i, c := range described[0] {
+			described[0][i] = strings.NewReplacer("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ", `"`, "").Replace(c)
+		}
+		if diff := cmp.Diff(documented, described[0]); diff != "" {
+			t.Errorf("%s: documented -, found +\n%s", view, diff)
+		}
 	}
 }
 

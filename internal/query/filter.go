@@ -70,9 +70,7 @@ func eventRelation() *relation {
 			return "(" + tableSQL(lake.Events, within(db.events.Files, f.Since, f.Until)) + ")"
 		},
 	}
-	for _, c := range lake.Columns(lake.Events) {
-		r.columns = append(r.columns, newFilterColumn(c.Name, sqlType(c)))
-	}
+	r.columns = filterColumns(r.name)
 	return r
 }
 
@@ -99,27 +97,16 @@ func callRelation() *relation {
 			return "(" + callsSQL(events.from(db, f), events.from(db, &around)) + ")"
 		},
 	}
-	types := map[string]string{}
-	for _, c := range lake.Columns(lake.Events) {
-		types[c.Name] = sqlType(c)
-	}
-	for _, c := range callColumns {
-		source := strings.Trim(strings.TrimPrefix(c.expr, "e."), `"`)
-		typ := types[source]
-		switch {
-		case typ != "":
-		case strings.HasSuffix(c.name, "_tokens"):
-			typ = "BIGINT"
-		default:
-			typ = "VARCHAR"
-		}
-		r.columns = append(r.columns, newFilterColumn(c.name, typ))
-	}
+	r.columns = filterColumns(r.name)
 	return r
 }
 
-func newFilterColumn(name, typ string) column {
-	return column{name: name, typ: parseType(typ), json: slices.Contains(jsonColumns, fold(name))}
+func filterColumns(view string) []column {
+	var columns []column
+	for _, c := range Columns(view) {
+		columns = append(columns, column{name: c.Name, typ: c.typ, json: slices.Contains(jsonColumns, fold(c.Name))})
+	}
+	return columns
 }
 
 // where is the condition of a question: SQL without values, and the values for its parameters.

@@ -19,6 +19,7 @@ import (
 type Column struct {
 	Name string
 	Type string // as DuckDB spells it: "VARCHAR", "TIMESTAMPTZ", "STRUCT(a BIGINT)[]", "JSON"
+	Doc  string // what it holds; of columns of views only, see Columns
 
 	typ *valueType
 }

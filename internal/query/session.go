@@ -77,14 +77,19 @@ func (r *result) Close() error { return errors.Join(r.Rows.Close(), r.statement.
 
 // query runs one statement that returns rows.
 func (s *session) query(text string, args []any) (*result, error) {
-	values, err := bind(args)
+	statement, err := s.prepare(text, args)
 	if err != nil {
 		return nil, err
 	}
+	return s.execute(statement, args)
+}
+
+// prepare makes one statement ready; it errs on several, and on those that do other things than reading.
+func (s *session) prepare(text string, args []any) (*duckdb.Stmt, error) {
 	if err := s.ctx.Err(); err != nil {
 		return nil, err
 	}
-	prepared, err := s.conn.Prepare(text) // errs on more than one statement
+	prepared, err := s.conn.Prepare(text)
 	if err != nil {
 		return nil, err
 	}
@@ -93,10 +98,19 @@ func (s *session) query(text string, args []any) (*result, error) {
 	if n := statement.NumInput(); err == nil && n != len(args) {
 		err = &Error{Kind: Invalid, Message: fmt.Sprintf("the statement has %d parameters; %d values were given", n, len(args))}
 	}
-	var rows driver.Rows
-	if err == nil {
-		rows, err = statement.QueryContext(s.ctx, values)
+	if err != nil {
+		return nil, errors.Join(err, statement.Close())
 	}
+	return statement, nil
+}
+
+// execute runs a prepared statement, which the result, or the error, closes.
+func (s *session) execute(statement *duckdb.Stmt, args []any) (*result, error) {
+	values, err := bind(args)
+	if err != nil {
+		return nil, errors.Join(err, statement.Close())
+	}
+	rows, err := statement.QueryContext(s.ctx, values)
 	if err != nil {
 		return nil, errors.Join(err, statement.Close())
 	}
@@ -144,8 +158,8 @@ func (s *session) one(text string, args ...any) (string, error) {
 
 // rows runs a statement whose result the caller reads; it closes the session when it is closed. Without columns they are
 // taken from the result.
-func (s *session) rows(text string, args []any, columns []Column) (*Rows, error) {
-	res, err := s.query(text, args)
+func (s *session) rows(statement *duckdb.Stmt, args []any, columns []Column) (*Rows, error) {
+	res, err := s.execute(statement, args)
 	if err != nil {
 		return nil, err
 	}

@@ -52,6 +52,45 @@ func eventIDText(of string) string {
 	return `coalesce(CAST(` + of + `"eventID" AS VARCHAR), json_extract_string(` + of + `extra, '$.eventID'))`
 }
 
+// Columns returns the columns of a view in their order, or nil for a name that is no view's.
+func Columns(view string) []Column {
+	var columns []Column
+	if view == "calls" {
+		types := callTypes()
+		for i, c := range callColumns {
+			column := newColumn(c.name, types[i])
+			column.Doc = c.doc
+			columns = append(columns, column)
+		}
+		return columns
+	}
+	for _, c := range lake.Columns(view) {
+		column := newColumn(c.Name, sqlType(c))
+		column.Doc = c.Doc
+		columns = append(columns, column)
+	}
+	return columns
+}
+
+// callTypes returns the types of the columns of calls.
+func callTypes() []string {
+	source := map[string]string{}
+	for _, c := range lake.Columns(lake.Events) {
+		source[c.Name] = sqlType(c)
+	}
+	types := make([]string, len(callColumns))
+	for i, c := range callColumns {
+		switch types[i] = source[strings.Trim(strings.TrimPrefix(c.expr, "e."), `"`)]; {
+		case types[i] != "":
+		case strings.HasSuffix(c.name, "_tokens"):
+			types[i] = "BIGINT"
+		default:
+			types[i] = "VARCHAR"
+		}
+	}
+	return types
+}
+
 // viewStatements returns the statements that make the views over the whole snapshot.
 func (db *DB) viewStatements() []string {
 	return []string{
@@ -130,7 +169,8 @@ func callsSQL(events, around string) string {
 	SELECT * FROM ` + events + ` WHERE call_role = 'primary'
 	UNION ALL
 	SELECT * FROM ` + events + ` AS s
-	WHERE (s.call_role = 'copy' AND s.parent_request_id IS NULL OR s.call_role = 'network' AND s."errorCode" = 'VpceAccessDenied')
+	WHERE s.call_role BETWEEN 'copy' AND 'network' -- which Parquet's reader filters by; by IN it would not
+	AND (s.call_role = 'copy' AND s.parent_request_id IS NULL OR s.call_role = 'network' AND s."errorCode" = 'VpceAccessDenied')
 	AND NOT EXISTS (
 		SELECT 1 FROM ` + around + ` AS p
 		WHERE p.call_role = 'primary' AND p."requestID" = s."requestID"
