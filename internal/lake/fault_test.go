@@ -64,6 +64,23 @@ var (
 	second = []logFile{numbered("file:///b", 5, 8), numbered("file:///c", 3, 20), numbered("file:///d", 100_000, 100_003)}
 )
 
+// copyOfFirst returns the folder of a copy of a lake that holds first.
+func copyOfFirst(t *testing.T, lake string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "lake")
+	if err := os.CopyFS(dir, os.DirFS(lake)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func lakeOfFirst(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	commit(t, create(t, dir), first...)
+	return dir
+}
+
 func addSecond(t testing.TB, l *lake.Lake) (*lake.Batch, error) {
 	b := l.NewBatch()
 	for _, f := range second {
@@ -111,8 +128,7 @@ func state(t *testing.T, dir string) (whole bool) {
 // countSteps returns how many steps adding second takes.
 func countSteps(t *testing.T) int {
 	t.Helper()
-	dir := t.TempDir()
-	commit(t, create(t, dir), first...)
+	dir := lakeOfFirst(t)
 	s := &steps{at: -1}
 	b, err := addSecond(t, open(t, dir, lake.Options{}.WithFault(s.fault)))
 	if err != nil {
@@ -128,7 +144,7 @@ func countSteps(t *testing.T) int {
 }
 
 func TestFaultAtEachStep(t *testing.T) {
-	n := countSteps(t)
+	n, base := countSteps(t), lakeOfFirst(t)
 	if n < 20 {
 		t.Fatalf("a commit takes %d steps: the fault isn't asked", n)
 	}
@@ -140,7 +156,7 @@ func TestFaultAtEachStep(t *testing.T) {
 				t.Run(fmt.Sprintf("%d after %v on %v again %v", at, s.after, s.on, again), func(t *testing.T) {
 					t.Parallel()
 					s.err = errFault
-					if faultOnce(t, s, again) {
+					if faultOnce(t, copyOfFirst(t, base), s, again) {
 						noticed.Add(1)
 					}
 					if t.Failed() {
@@ -157,9 +173,7 @@ func TestFaultAtEachStep(t *testing.T) {
 
 // faultOnce adds second with a fault, and then, with the disk healed, commits it again, or discards it and adds it
 // anew. It tells whether the fault was noticed.
-func faultOnce(t *testing.T, s *steps, again bool) (noticed bool) {
-	dir := t.TempDir()
-	commit(t, create(t, dir), first...)
+func faultOnce(t *testing.T, dir string, s *steps, again bool) (noticed bool) {
 	b, err := addSecond(t, open(t, dir, lake.Options{}.WithFault(s.fault)))
 	var r lake.Result
 	if err == nil {
@@ -198,16 +212,15 @@ func faultOnce(t *testing.T, s *steps, again bool) (noticed bool) {
 	if !state(t, dir) {
 		t.Error("second isn't in the lake at last")
 	}
-	commit(t, l, numbered("file:///z", 200, 201)) // the lake can go on
 	return noticed
 }
 
 func TestNoSpace(t *testing.T) {
+	base := lakeOfFirst(t)
 	for at := range countSteps(t) {
 		t.Run(strconv.Itoa(at), func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			commit(t, create(t, dir), first...)
+			dir := copyOfFirst(t, base)
 			s := &steps{at: at, on: true, err: &fs.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}}
 			b, err := addSecond(t, open(t, dir, lake.Options{}.WithFault(s.fault)))
 			if err == nil {
@@ -298,11 +311,11 @@ func TestKill(t *testing.T) {
 		killedProcess(t, dir)
 		return
 	}
+	base := lakeOfFirst(t)
 	for at, n := 0, countSteps(t); at < n; at += 3 {
 		t.Run(strconv.Itoa(at), func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			commit(t, create(t, dir), first...)
+			dir := copyOfFirst(t, base)
 			cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
 			cmd.Env = append(os.Environ(), "LAKE_TEST_DIR="+dir, "LAKE_TEST_STEP="+strconv.Itoa(at))
 			var exit *exec.ExitError
