@@ -276,9 +276,13 @@ func (d *demonstration) next() string {
 		}
 	}
 	flag := " --lake " + d.lakeDir
+	use := ". " + filepath.Join(d.dir, "aws.env") + "; aws cloudtrail lookup-events --max-results 3"
+	if !d.stay {
+		use = self + " local --dir " + d.dir + " & sleep 1; " + use
+	}
 	return strings.Join([]string{
 		"  " + self + " calls --outcome denied" + flag,
 		"  " + self + " query 'SELECT actor, model_id, sum(input_tokens) AS input, sum(output_tokens) AS output FROM calls GROUP BY ALL ORDER BY 3 DESC'" + flag,
-		"  " + self + " local --dir " + d.dir + " & sleep 1; . " + filepath.Join(d.dir, "aws.env") + "; aws cloudtrail lookup-events --max-results 3",
+		"  " + use,
 	}, "\n")
 }
