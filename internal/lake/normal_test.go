@@ -95,7 +95,7 @@ func TestNormalize(t *testing.T) {
 		// Bedrock Mantle and Claude Platform have event sources of their own and call it model.
 		"mantle": {`"eventSource":"bedrock-mantle.amazonaws.com","eventName":"CreateInference","awsRegion":"us-east-1",` + data + `,"requestParameters":{"model":"anthropic.claude-opus-4-7","callWithBearerToken":true}`,
 			with(func(c *lake.Call) {
-				c.AIService, c.ModelID, c.InferenceRegion = "bedrock-mantle", "anthropic.claude-opus-4-7", "us-east-1"
+				c.AIService, c.ModelID, c.InferenceRegion, c.ActorKind = "bedrock-mantle", "anthropic.claude-opus-4-7", "us-east-1", "api_key"
 			})},
 		"claude platform": {`"eventSource":"aws-external-anthropic.amazonaws.com","eventName":"CreateInference","awsRegion":"us-east-1",` + data + `,"requestParameters":{"model":"claude-opus-4-7"}`,
 			with(func(c *lake.Call) {
