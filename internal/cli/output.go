@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -83,7 +85,7 @@ func (p *printer) print(r rows) error {
 
 func (p *printer) json(r rows) error {
 	w := bufio.NewWriter(p.w)
-	columns := r.Columns()
+	names := distinct(r.Columns())
 	n := 0
 	var b []byte
 	for ; r.Next(); n++ {
@@ -91,9 +93,9 @@ func (p *printer) json(r rows) error {
 		if n == 0 {
 			b = append(b[:0], "[\n"...)
 		}
-		object := make(query.Object, len(columns))
+		object := make(query.Object, len(names))
 		for i, v := range r.Values() {
-			object[i] = query.Member{Name: columns[i].Name, Value: v}
+			object[i] = query.Member{Name: names[i], Value: v}
 		}
 		b = query.AppendJSON(append(b, "  "...), object)
 		if _, err := w.Write(b); err != nil {
@@ -113,6 +115,24 @@ func (p *printer) json(r rows) error {
 	return w.Flush()
 }
 
+// distinct returns the names of columns; one that came before is told apart by a number, as in "id", "id_1".
+func distinct(columns []query.Column) []string {
+	names := make([]string, len(columns))
+	taken := make(map[string]bool, len(columns))
+	for _, c := range columns {
+		taken[c.Name] = true
+	}
+	seen := make(map[string]bool, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+		for n := 1; seen[names[i]] || n > 1 && taken[names[i]]; n++ {
+			names[i] = c.Name + "_" + strconv.Itoa(n)
+		}
+		seen[names[i]] = true
+	}
+	return names
+}
+
 func (p *printer) csv(r rows) error {
 	w := csv.NewWriter(p.w)
 	columns := r.Columns()
@@ -127,7 +147,7 @@ func (p *printer) csv(r rows) error {
 		for i, v := range r.Values() {
 			record[i] = query.Text(v)
 		}
-		if err := w.Write(record); err != nil {
+		if err := p.record(w, record); err != nil {
 			return err
 		}
 	}
@@ -136,6 +156,19 @@ func (p *printer) csv(r rows) error {
 	}
 	w.Flush()
 	return w.Error()
+}
+
+// record writes a record. One that is a single empty field is quoted: as a blank line, readers would skip it.
+func (p *printer) record(w *csv.Writer, record []string) error {
+	if len(record) != 1 || record[0] != "" {
+		return w.Write(record)
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(p.w, "\"\"\n")
+	return err
 }
 
 // tableStyle is plain: a line under the header, no box.
@@ -204,8 +237,8 @@ func shown(v any) (cell string, isNumber bool) {
 		return "", false
 	case int64:
 		return thousands(v), true
-	case float64:
-		return query.Text(v), true
+	case float64, json.Number:
+		return separated(query.Text(v)), true
 	case time.Time:
 		if v.IsZero() {
 			return "", false
@@ -215,11 +248,24 @@ func shown(v any) (cell string, isNumber bool) {
 	return visible(query.Text(v)), false
 }
 
-// visible replaces control characters: what is shown comes from outside and must not steer the terminal.
+// separated puts thousands separators into the whole part of a number, of any length.
+func separated(number string) string {
+	end := strings.IndexFunc(number, func(r rune) bool { return r != '-' && (r < '0' || r > '9') })
+	if end < 0 {
+		end = len(number)
+	}
+	for i := end - 3; i > 0 && number[i-1] != '-'; i -= 3 {
+		number = number[:i] + "," + number[i:]
+	}
+	return number
+}
+
+// visible replaces control characters, those that turn the direction of writing among them: what is shown comes from
+// outside and must not steer the terminal.
 func visible(s string) string {
 	out := []rune(nil)
 	for i, r := range s {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' {
 			if out == nil {
 				out = []rune(s[:i])
 			}
