@@ -10,7 +10,9 @@
 //   - Reading only: one SELECT (or EXPLAIN, DESCRIBE, SHOW, SUMMARIZE) a query. The statement's syntax tree is checked
 //     against lists of what is allowed; besides that DuckDB is told to open no file but the snapshot's, to load no
 //     extension, and not to change its configuration. SQL can reach no other file, no network and no environment.
-//   - Bounded: memory, temporary files, threads and time have limits; cancelling the context ends a query.
+//   - Bounded: what DuckDB keeps of tables, sorts, joins and results, its temporary files, threads and time have limits;
+//     cancelling the context ends a query. DuckDB counts no memory, and heeds no cancellation, inside one call of a
+//     function: one that makes a huge value of constants, as repeat('x', 3000000000) does, runs to its end.
 //   - Never an empty success: what can't be run is an [*Error] that names the construct and where it stands.
 //   - Values never become SQL text: filters are bound parameters.
 //   - Time zone UTC.
