@@ -13,10 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aitrail/aitrail/internal/endpoint"
+	"github.com/aitrail/aitrail/internal/endpoint/ai/upstream"
+	"github.com/aitrail/aitrail/internal/endpoint/fault"
 )
 
 func (a *app) localCommand() *cobra.Command {
 	var addr, dir string
+	var faults []string
 	var opts endpoint.Options
 	c := &cobra.Command{
 		Use:   "local",
@@ -38,6 +41,17 @@ DIR/aws.env makes any AWS client use it:  . DIR/aws.env`,
 			if opts.DeliverEvery <= 0 || opts.DigestEvery <= 0 {
 				return usagef("--deliver-every and --digest-every take times above zero, as 5s or 1h")
 			}
+			opts.Faults = fault.Shares{}
+			for _, text := range faults {
+				if err := opts.Faults.Parse(text); err != nil {
+					return usagef("--fault: %w", err)
+				}
+			}
+			if opts.ForwardBedrock != "" {
+				if _, err := upstream.New(opts.ForwardBedrock); err != nil {
+					return usagef("--forward-bedrock: %w", err)
+				}
+			}
 			opts.Dir, opts.Now, opts.Log = dir, a.Now, a.log()
 			return a.local(c.Context(), addr, opts)
 		},
@@ -47,6 +61,8 @@ DIR/aws.env makes any AWS client use it:  . DIR/aws.env`,
 	f.StringVar(&addr, "addr", "127.0.0.1:4588", "loopback `address` to listen on")
 	f.DurationVar(&opts.DeliverEvery, "deliver-every", 5*time.Second, "how often trails deliver log files")
 	f.DurationVar(&opts.DigestEvery, "digest-every", time.Hour, "how often trails deliver digests")
+	f.StringArrayVar(&faults, "fault", nil, "have something go wrong on purpose: `NAME=SHARE`, as throttle=0.1; once for each (see docs/faults.md)")
+	f.StringVar(&opts.ForwardBedrock, "forward-bedrock", "", "have the OpenAI-compatible server at this `URL` answer Bedrock's Converse and InvokeModel; URL?model=NAME asks it for that model")
 	return c
 }
 

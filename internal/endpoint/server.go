@@ -34,6 +34,7 @@ import (
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/endpoint/ai"
+	"github.com/aitrail/aitrail/internal/endpoint/ai/upstream"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/endpoint/fault"
 	"github.com/aitrail/aitrail/internal/endpoint/iam"
@@ -54,6 +55,10 @@ type Options struct {
 
 	DeliverEvery time.Duration // how often trails deliver; 0 means 5 s
 	DigestEvery  time.Duration // how often they deliver digests; 0 means 1 h
+
+	// ForwardBedrock is the address of a server that speaks OpenAI's chat completions (see package upstream), which then
+	// answers Converse and, for Anthropic's models, InvokeModel; "": the endpoint answers without a model.
+	ForwardBedrock string
 
 	// Faults are what goes wrong on purpose, until the admin route changes it (see docs/faults.md).
 	Faults fault.Shares
@@ -136,7 +141,13 @@ func (s *Server) open(opts Options) error {
 		return fmt.Errorf("reading trails: %w", err)
 	}
 	services := append(s.iam.Services(), objects, groups, s.trail)
-	services = append(services, ai.New(ai.Options{State: store, Object: reader{objects, opts}.object})...)
+	about := ai.Options{State: store, Object: reader{objects, opts}.object}
+	if opts.ForwardBedrock != "" {
+		if about.Upstream, err = upstream.New(opts.ForwardBedrock); err != nil {
+			return err
+		}
+	}
+	services = append(services, ai.New(about)...)
 	s.handler.serveFor(opts, s.iam, recorder, services)
 	if opts.URL == "" {
 		return nil

@@ -132,7 +132,16 @@ func (b *backend) exchange(c *call) (exchange, error) {
 	if err != nil {
 		return x, err
 	}
-	x.reply, x.trace = t.guarded(p, guard, guardedText(c.in, p))
+	if b.Upstream != nil {
+		request, unfit := converseChat(c.in, &p)
+		if unfit != "" {
+			return x, c.invalid("The model server that requests are forwarded to takes no %s.", unfit)
+		}
+		p.chat = request
+	}
+	if x.reply, x.trace, err = b.guarded(c, t, p, guard, guardedText(c.in, p)); err != nil {
+		return x, err
+	}
 	if !slices.Contains([]string{"enabled", "enabled_full"}, text(c.in, "guardrailConfig", "trace")) {
 		x.trace = nil
 	}
@@ -140,28 +149,35 @@ func (b *backend) exchange(c *call) (exchange, error) {
 }
 
 // guarded answers a prompt under a guardrail, which may be nil, and says what the guardrail found.
-func (t *target) guarded(p prompt, guard *resource, subject string) (reply, obj) {
+func (b *backend) guarded(c *call, t *target, p prompt, guard *resource, subject string) (reply, obj, error) {
 	if guard == nil {
-		return t.think(p), nil
+		r, err := b.think(c, t, p)
+		return r, nil, err
 	}
 	key := guard.id()
 	before := guard.judge("input", subject, grounding{})
 	trace := obj{"inputAssessment": obj{key: before.assessment}}
 	if before.blocked {
-		return reply{text: before.output, in: p.tokens(), out: prose.Tokens(before.output), stop: "guardrail_intervened"}, trace
+		return reply{text: before.output, in: p.tokens(), out: prose.Tokens(before.output), stop: "guardrail_intervened"}, trace, nil
 	}
 	if before.intervened { // masked
 		p.last = strings.ReplaceAll(p.last, subject, before.output)
+		p.chat = mask(p.chat, subject, before.output)
 	}
-	r := t.think(p)
+	r, err := b.think(c, t, p)
+	if err != nil {
+		return r, trace, err
+	}
 	after := guard.judge("output", r.text, grounding{})
 	if after.intervened {
 		r.text, r.stop = after.output, "guardrail_intervened"
-		r.out = prose.Tokens(r.text)
+		if p.chat == nil { // a model server has counted what it said
+			r.out = prose.Tokens(r.text)
+		}
 	}
 	trace["modelOutput"] = []string{r.text}
 	trace["outputAssessments"] = obj{key: []any{after.assessment}}
-	return r, trace
+	return r, trace, nil
 }
 
 func (r *reply) message() obj {

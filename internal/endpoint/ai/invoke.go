@@ -84,7 +84,16 @@ func (b *backend) invocation(c *call) (*invocation, error) {
 		x.reply = reply{in: p.tokens(), text: p.all}
 		return x, nil
 	}
-	x.reply, _ = t.guarded(p, guard, p.last)
+	if b.Upstream != nil && t.family == "anthropic" {
+		request, unfit := anthropicChat(body, &p)
+		if unfit != "" {
+			return nil, c.invalid("The model server that requests are forwarded to takes no %s.", unfit)
+		}
+		p.chat = request
+	}
+	if x.reply, _, err = b.guarded(c, t, p, guard, p.last); err != nil {
+		return nil, err
+	}
 	if guard != nil {
 		x.guard = "NONE"
 		if x.stop == "guardrail_intervened" {

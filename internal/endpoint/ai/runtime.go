@@ -7,6 +7,7 @@ import (
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/endpoint/ai/prose"
 	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
+	"github.com/aitrail/aitrail/internal/endpoint/ai/upstream"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 )
 
@@ -127,8 +128,9 @@ type prompt struct {
 	max    int    // tokens to answer with at most
 	stops  []string
 	tools  []tool
-	choice string // "auto", "any", or a tool's name
-	used   bool   // the last message is a tool's result
+	choice string            // "auto", "any", or a tool's name
+	used   bool              // the last message is a tool's result
+	chat   *upstream.Request // what a model server is asked, when requests are forwarded
 }
 
 // tool is a function that the model may ask for.
@@ -156,7 +158,7 @@ func (p *prompt) tokens() int { return max(1, prose.Tokens(p.all)+p.media*mediaT
 // defaultTokens bounds an answer to a request that sets no limit.
 const defaultTokens = 4096
 
-// think answers a prompt.
+// think answers a prompt without a model.
 func (t *target) think(p prompt) reply {
 	r := reply{in: p.tokens(), stop: "end_turn"}
 	if asked := p.asks(); asked != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/aitrail/aitrail/internal/catalog"
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
+	"github.com/aitrail/aitrail/internal/endpoint/ai/upstream"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/endpoint/state"
 )
@@ -23,6 +24,8 @@ type Options struct {
 	// Object reads an object of the endpoint's own S3, for services that are given a bucket and a key. It reports
 	// false when there is none. nil means that every object exists and its content isn't known.
 	Object func(ctx context.Context, bucket, key string) ([]byte, bool)
+	// Upstream answers Converse and, for Anthropic's models, InvokeModel. nil: all is answered without a model.
+	Upstream *upstream.Client
 }
 
 // New returns the AI services, one for each signing name. Models are loaded at a service's first call.

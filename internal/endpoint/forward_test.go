@@ -1,0 +1,232 @@
+package endpoint_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/bedrock"
+	bedrocktypes "github.com/aws/aws-sdk-go-v2/service/bedrock/types"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime/document"
+	brtypes "github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/aitrail/aitrail/internal/endpoint"
+)
+
+const haiku = "anthropic.claude-3-haiku-20240307-v1:0"
+
+// modelServer is an OpenAI-compatible server that answers with a given body.
+type modelServer struct {
+	*httptest.Server
+	asked  map[string]any // the last request
+	status int
+	answer string
+}
+
+func newModelServer(t *testing.T) *modelServer {
+	m := &modelServer{status: 200, answer: `{"choices":[{"message":{"role":"assistant","content":"Paris is the capital."},"finish_reason":"stop"}],
+		"usage":{"prompt_tokens":31,"completion_tokens":6,"total_tokens":37}}`}
+	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.asked = nil
+		if err := json.NewDecoder(r.Body).Decode(&m.asked); err != nil || r.URL.Path != "/v1/chat/completions" {
+			t.Errorf("%s: %v", r.URL, err)
+		}
+		w.WriteHeader(m.status)
+		io.WriteString(w, m.answer)
+	}))
+	t.Cleanup(m.Close)
+	return m
+}
+
+func said(role brtypes.ConversationRole, text string) brtypes.Message {
+	return brtypes.Message{Role: role, Content: []brtypes.ContentBlock{&brtypes.ContentBlockMemberText{Value: text}}}
+}
+
+func TestForwardedConverse(t *testing.T) {
+	m := newModelServer(t)
+	b := open(t, endpoint.Options{ForwardBedrock: m.URL + "?model=llama3.2"})
+	c := bedrockruntime.NewFromConfig(b.root)
+	out, err := c.Converse(t.Context(), &bedrockruntime.ConverseInput{
+		ModelId:         aws.String("us." + haiku),
+		System:          []brtypes.SystemContentBlock{&brtypes.SystemContentBlockMemberText{Value: "Be short."}},
+		Messages:        []brtypes.Message{said("user", "Hi"), said("assistant", "Hello."), said("user", "The capital of France?")},
+		InferenceConfig: &brtypes.InferenceConfiguration{MaxTokens: aws.Int32(50), Temperature: aws.Float32(0.5), StopSequences: []string{"END"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := out.Output.(*brtypes.ConverseOutputMemberMessage).Value.Content[0].(*brtypes.ContentBlockMemberText).Value
+	if text != "Paris is the capital." || *out.Usage.InputTokens != 31 || *out.Usage.OutputTokens != 6 || out.StopReason != "end_turn" {
+		t.Errorf("%q %+v %s", text, out.Usage, out.StopReason)
+	}
+	message := func(role, text string) any { return map[string]any{"role": role, "content": text} }
+	want := map[string]any{
+		"model": "llama3.2", "max_tokens": 50.0, "temperature": 0.5, "stop": []any{"END"},
+		"messages": []any{message("system", "Be short."), message("user", "Hi"), message("assistant", "Hello."), message("user", "The capital of France?")},
+	}
+	if diff := cmp.Diff(want, m.asked); diff != "" {
+		t.Errorf("the server is asked (-want +got):\n%s", diff)
+	}
+	e := b.last(t, "Converse")
+	extra := object(t, e.AdditionalEventData)
+	if extra["inputTokens"] != 31.0 || extra["outputTokens"] != 6.0 || strings.Contains(string(e.AppendJSON(nil)), "France") {
+		t.Errorf("recorded: %s", e.AppendJSON(nil))
+	}
+}
+
+func TestForwardedStream(t *testing.T) {
+	m := newModelServer(t)
+	b := open(t, endpoint.Options{ForwardBedrock: m.URL})
+	text, err := b.converse(t, nil)
+	if err != nil || text != "Paris is the capital." || m.asked["model"] != haiku {
+		t.Errorf("%q, %v, asked %v", text, err, m.asked)
+	}
+	e := b.last(t, "ConverseStream")
+	if got := string(e.ServiceEventDetails); !strings.Contains(got, `"inputTokens":31`) || !strings.Contains(got, `"outputTokens":6`) {
+		t.Errorf("recorded: %s", got)
+	}
+}
+
+func TestForwardedTools(t *testing.T) {
+	m := newModelServer(t)
+	m.answer = `{"choices":[{"message":{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"weather","arguments":"{\"city\":\"Paris\"}"}}]},
+		"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":40,"completion_tokens":12}}`
+	b := open(t, endpoint.Options{ForwardBedrock: m.URL})
+	schema := map[string]any{"type": "object", "properties": map[string]any{"city": map[string]any{"type": "string"}}}
+	in := &bedrockruntime.ConverseInput{
+		ModelId: aws.String(haiku), Messages: []brtypes.Message{said("user", "Weather in Paris?")},
+		ToolConfig: &brtypes.ToolConfiguration{Tools: []brtypes.Tool{&brtypes.ToolMemberToolSpec{Value: brtypes.ToolSpecification{
+			Name: aws.String("weather"), Description: aws.String("Tells the weather"), InputSchema: &brtypes.ToolInputSchemaMemberJson{Value: document.NewLazyDocument(schema)},
+		}}}, ToolChoice: &brtypes.ToolChoiceMemberAny{}},
+	}
+	c := bedrockruntime.NewFromConfig(b.root)
+	out, err := c.Converse(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := out.Output.(*brtypes.ConverseOutputMemberMessage).Value
+	use := answer.Content[0].(*brtypes.ContentBlockMemberToolUse).Value
+	if out.StopReason != "tool_use" || *use.Name != "weather" || *use.ToolUseId != "call_1" {
+		t.Errorf("%s %+v", out.StopReason, use)
+	}
+	if m.asked["tool_choice"] != "required" || m.asked["parallel_tool_calls"] != false ||
+		fmt.Sprint(m.asked["tools"]) != "[map[function:map[description:Tells the weather name:weather parameters:map[properties:map[city:map[type:string]] type:object]] type:function]]" {
+		t.Errorf("asked: %v", m.asked)
+	}
+	// The tool's result goes back.
+	in.Messages = append(in.Messages, answer, brtypes.Message{Role: "user", Content: []brtypes.ContentBlock{&brtypes.ContentBlockMemberToolResult{Value: brtypes.ToolResultBlock{
+		ToolUseId: aws.String("call_1"), Content: []brtypes.ToolResultContentBlock{&brtypes.ToolResultContentBlockMemberText{Value: "Rain."}},
+	}}}})
+	if _, err := c.Converse(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	messages, _ := json.Marshal(m.asked["messages"])
+	if want := `[{"content":"Weather in Paris?","role":"user"},{"content":"","role":"assistant","tool_calls":[{"function":{"arguments":"{\"city\":\"Paris\"}","name":"weather"},"id":"call_1","type":"function"}]},{"content":"Rain.","role":"tool","tool_call_id":"call_1"}]`; string(messages) != want {
+		t.Errorf("asked\n%s\nwant\n%s", messages, want)
+	}
+}
+
+func TestForwardedInvokeModel(t *testing.T) {
+	m := newModelServer(t)
+	b := open(t, endpoint.Options{ForwardBedrock: m.URL})
+	c := bedrockruntime.NewFromConfig(b.root)
+	body := `{"anthropic_version":"bedrock-2023-05-31","max_tokens":64,"temperature":0.25,"system":"Be short.","messages":[{"role":"user","content":[
+		{"type":"text","text":"What is this?"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0KGgo="}}]}]}`
+	out, err := c.InvokeModel(t.Context(), &bedrockruntime.InvokeModelInput{ModelId: aws.String(haiku), Body: []byte(body)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Content    []struct{ Text string }
+		StopReason string         `json:"stop_reason"`
+		Usage      map[string]int `json:"usage"`
+	}
+	if err := json.Unmarshal(out.Body, &answer); err != nil || len(answer.Content) != 1 || answer.Content[0].Text != "Paris is the capital." ||
+		answer.Usage["input_tokens"] != 31 || answer.Usage["output_tokens"] != 6 || answer.StopReason != "end_turn" {
+		t.Errorf("%s, %v", out.Body, err)
+	}
+	asked, _ := json.Marshal(m.asked)
+	if want := `{"max_tokens":64,"messages":[{"content":"Be short.","role":"system"},{"content":[{"text":"What is this?","type":"text"},{"image_url":{"url":"data:image/png;base64,iVBORw0KGgo="},"type":"image_url"}],"role":"user"}],"model":"` + haiku + `","temperature":0.25}`; string(asked) != want {
+		t.Errorf("asked\n%s\nwant\n%s", asked, want)
+	}
+	if extra := object(t, b.last(t, "InvokeModel").AdditionalEventData); extra["inputTokens"] != 31.0 || extra["outputTokens"] != 6.0 {
+		t.Errorf("recorded: %v", extra)
+	}
+	// Other families are answered by the endpoint itself.
+	m.asked = nil
+	if _, err := c.InvokeModel(t.Context(), &bedrockruntime.InvokeModelInput{ModelId: aws.String("amazon.titan-embed-text-v2:0"), Body: []byte(`{"inputText":"a"}`)}); err != nil || m.asked != nil {
+		t.Errorf("embeddings: %v, asked %v", err, m.asked)
+	}
+}
+
+func TestForwardingUnderAGuardrail(t *testing.T) {
+	m := newModelServer(t)
+	b := open(t, endpoint.Options{ForwardBedrock: m.URL})
+	g, err := bedrock.NewFromConfig(b.root).CreateGuardrail(t.Context(), &bedrock.CreateGuardrailInput{
+		Name: aws.String("g"), BlockedInputMessaging: aws.String("no"), BlockedOutputsMessaging: aws.String("no"),
+		SensitiveInformationPolicyConfig: &bedrocktypes.GuardrailSensitiveInformationPolicyConfig{PiiEntitiesConfig: []bedrocktypes.GuardrailPiiEntityConfig{{Type: "EMAIL", Action: "ANONYMIZE"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bedrockruntime.NewFromConfig(b.root).Converse(t.Context(), &bedrockruntime.ConverseInput{
+		ModelId: aws.String(haiku), Messages: []brtypes.Message{said("user", "Write to jo@example.com")},
+		GuardrailConfig: &brtypes.GuardrailConfiguration{GuardrailIdentifier: g.GuardrailId, GuardrailVersion: aws.String("DRAFT")},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(m.asked["messages"]); got != "[map[content:Write to {EMAIL} role:user]]" {
+		t.Errorf("the server is told %s", got)
+	}
+}
+
+func TestForwardingFails(t *testing.T) {
+	m := newModelServer(t)
+	b := open(t, endpoint.Options{ForwardBedrock: m.URL})
+	c := bedrockruntime.NewFromConfig(b.root)
+	for _, tt := range []struct {
+		status       int // 0: the server is down
+		answer       string
+		code, saying string
+	}{
+		{500, `{"error":{"message":"out of memory"}}`, "ModelErrorException", "500 Internal Server Error: out of memory"},
+		{404, `{"error":{"message":"model not found"}}`, "ModelErrorException", "model not found"},
+		{200, `<html>`, "ModelErrorException", "no chat completion"},
+		{429, `{}`, "ThrottlingException", "429"},
+		{503, `loading`, "ServiceUnavailableException", "loading"},
+		{0, "", "ServiceUnavailableException", "can't be reached"},
+	} {
+		m.status, m.answer = tt.status, tt.answer
+		if tt.status == 0 {
+			m.Close()
+		}
+		_, err := c.Converse(t.Context(), &bedrockruntime.ConverseInput{ModelId: aws.String(haiku), Messages: []brtypes.Message{said("user", "Hi")}})
+		if code(err) != tt.code || !strings.Contains(err.Error(), tt.saying) {
+			t.Errorf("%d %s: %v", tt.status, tt.answer, err)
+		}
+		if e := b.last(t, "Converse"); e.ErrorCode != tt.code || !strings.Contains(e.ErrorMessage, tt.saying) || e.AdditionalEventData != "" {
+			t.Errorf("%d: recorded %s %q %s", tt.status, e.ErrorCode, e.ErrorMessage, e.AdditionalEventData)
+		}
+		if _, err := b.converse(t, nil); code(err) != tt.code {
+			t.Errorf("%d: a stream: %v", tt.status, err)
+		}
+	}
+	_, err := c.Converse(t.Context(), &bedrockruntime.ConverseInput{ModelId: aws.String(haiku), Messages: []brtypes.Message{{Role: "user", Content: []brtypes.ContentBlock{
+		&brtypes.ContentBlockMemberDocument{Value: brtypes.DocumentBlock{Name: aws.String("d"), Format: "pdf", Source: &brtypes.DocumentSourceMemberBytes{Value: []byte("%PDF")}}},
+	}}}})
+	var invalid *brtypes.ValidationException
+	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), "no documents other than text") {
+		t.Errorf("a PDF: %v", err)
+	}
+	if _, err := endpoint.New(endpoint.Options{Dir: t.TempDir(), ForwardBedrock: "localhost:11434"}); err == nil {
+		t.Error("an address without a scheme is taken")
+	}
+}
