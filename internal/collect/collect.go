@@ -124,9 +124,10 @@ func (c *collector) open(ctx context.Context, sources []string) error {
 
 // run lists, reads and commits.
 func (c *collector) run(ctx context.Context) error {
+	readers := c.parallel()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.list(gctx) })
-	for range c.parallel() {
+	for range readers {
 		g.Go(func() error { return c.work(gctx) })
 	}
 	err := g.Wait()
