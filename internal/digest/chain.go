@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,17 +26,15 @@ type chainName struct {
 	backfill    bool
 }
 
-// listed is a digest found by listing.
-type listed struct {
-	path string
-	key  cloudtrail.Key
-}
-
 // A chain is the digests of one trail, walked from the newest to the oldest.
 type chain struct {
 	place *place
 	name  chainName
 	files *sync.WaitGroup
+
+	head *Head     // that an earlier verification left; nil if none did
+	next *Head     // that this one leaves
+	stop time.Time // log files of digests that end then or before are not read again
 
 	beyond  bool          // there are digests after the range
 	period  time.Duration // that digests have
@@ -70,47 +67,20 @@ type node struct {
 	reason   string
 }
 
-// listDigests fills p.digests, each list newest first. To the range belong one digest after it, which carries the
-// signature of the range's newest, and one before it, from which on digests can be missing.
-func (p *place) listDigests(ctx context.Context) error {
-	from := p.v.opts.From
-	if !from.IsZero() {
-		from = from.Add(-longestPeriod)
-	}
-	for _, at := range p.folders[cloudtrail.KindDigest] {
-		err := p.list(ctx, at, from, time.Time{}, func(path string, key cloudtrail.Key) {
-			if key.Kind == cloudtrail.KindDigest {
-				name := chainName{key.Trail, key.HomeRegion, key.Backfill}
-				p.digests[name] = append(p.digests[name], listed{path, key})
-			}
-		})
-		if err != nil {
-			return err
-		}
-	}
-	for _, list := range p.digests {
-		slices.SortFunc(list, func(a, b listed) int {
-			if c := b.key.Time.Compare(a.key.Time); c != 0 {
-				return c
-			}
-			return strings.Compare(a.path, b.path)
-		})
-	}
-	return nil
-}
-
 // verify walks the chain. The log files it names may still be hashed when it returns.
 func (c *chain) verify(ctx context.Context, list []listed) error {
+	v := c.place.v
+	c.head = v.headOf(c.id())
+	c.period = usual(list)
+	c.tail(list)
 	carrier, list, anchor := c.cut(list)
+	list, anchor = c.resume(list, anchor)
 	if len(list) == 0 {
 		return nil
 	}
-	v := c.place.v
 	oldest, newest := list[len(list)-1].key.Time, list[0].key.Time
-	if err := v.ring.fetch(ctx, c.place.region, oldest.Add(-longestPeriod), newest.Add(2*time.Hour)); err != nil {
-		return err
-	}
-	if v.ring.source == nil {
+	c.place.keysFrom, c.place.keysTo = oldest.Add(-longestPeriod), newest.Add(2*time.Hour)
+	if v.ring.source == nil && !v.ring.has(c.place.region) {
 		c.found(Finding{Kind: KeysAbsent, Detail: "no public keys were given: signatures were not checked"})
 	}
 	if c.name.backfill {
@@ -135,32 +105,15 @@ func (c *chain) verify(ctx context.Context, list []listed) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	if anchor == nil && !c.stop.IsZero() && newer != nil && !newer.key.Time.After(c.stop) {
+		return nil // what lies before was verified earlier
+	}
 	var end *node
 	if anchor != nil {
 		end = &node{listed: *anchor}
 	}
 	_, _, err := c.reach(ctx, newer, end)
 	return err
-}
-
-// cut divides a list at the ends of the range.
-func (c *chain) cut(list []listed) (carrier *listed, in []listed, anchor *listed) {
-	first := 0
-	for first < len(list) && c.after(list[first].key.Time) {
-		first++
-	}
-	last := len(list)
-	for last > first && c.before(list[last-1].key.Time) {
-		last--
-	}
-	if first > 0 {
-		carrier, c.beyond = &list[first-1], true
-	}
-	if last < len(list) {
-		anchor = &list[last]
-	}
-	c.period = usual(list)
-	return carrier, list[first:last], anchor
 }
 
 // readAhead reads digests, several at a time, and gives them in order.
@@ -231,21 +184,6 @@ func (c *chain) span(n *node) {
 	if p := n.key.Time.Sub(n.start); p > 0 && p <= longestPeriod {
 		c.period = p
 	}
-}
-
-// usual returns the usual time between digests.
-func usual(list []listed) time.Duration {
-	var gaps []time.Duration
-	for i := range len(list) - 1 {
-		if gap := list[i].key.Time.Sub(list[i+1].key.Time); gap > 0 && gap <= longestPeriod {
-			gaps = append(gaps, gap)
-		}
-	}
-	if len(gaps) < 2 {
-		return defaultPeriod
-	}
-	slices.Sort(gaps)
-	return gaps[(len(gaps)-1)/4] // missing digests make gaps longer, not shorter
 }
 
 // absent tells whether the digest isn't there.
@@ -344,6 +282,9 @@ func plainName(path string) string { return strings.TrimSuffix(path, ".gz") }
 
 // started notes that a chain begins at n, and again if there are older digests.
 func (c *chain) started(n, older *node) {
+	if older != nil && c.explained(n, older) {
+		return
+	}
 	if older == nil {
 		c.found(Finding{Kind: ChainStarted, Key: n.path, From: n.start, Detail: "the first digest: it has no predecessor"})
 		return
@@ -357,6 +298,9 @@ func (c *chain) started(n, older *node) {
 // missing reports the digests between newer and cur, the newest of which ended at end; path is that one's, if newer
 // names it.
 func (c *chain) missing(newer, cur *node, end time.Time, path string) {
+	if c.place.v.opts.Excerpt {
+		return
+	}
 	for n := 0; ; n++ {
 		if n > 0 || path == "" {
 			if cur == nil || c.name.backfill || !end.After(cur.key.Time.Add(c.period/2)) {
@@ -365,7 +309,7 @@ func (c *chain) missing(newer, cur *node, end time.Time, path string) {
 			path = c.pathAt(newer, end)
 		}
 		f := Finding{
-			Kind: DigestMissing, Key: path, Digest: newer.path, From: end.Add(-c.period), To: end,
+			Kind: DigestMissing, Key: path, Digest: newer.path, From: end.Add(-c.period), To: end, end: end,
 			Detail: "the digest of this period is not there",
 		}
 		if n == maxMissing {
@@ -411,9 +355,13 @@ func (c *chain) settle(ctx context.Context, n *node, findings []Finding) {
 	if n.trailing > 0 && n.verdict != Failed {
 		findings = append(findings, Finding{Kind: DigestTrailing, Key: n.path, Count: n.trailing, Detail: "bytes follow the gzip member"})
 	}
+	for i := range findings {
+		findings[i].end = n.key.Time
+	}
 	c.found(findings...)
 	c.count(n.verdict)
 	c.span(n)
+	c.compareHead(n)
 	if n.verdict != Failed {
 		c.covers(n.start, n.key.Time)
 	}
@@ -465,7 +413,7 @@ func (c *chain) close() {
 	}
 	p := c.place
 	s.Organization, s.Account, s.Region = p.organization, p.account, p.region
-	s.Trail, s.HomeRegion, s.Backfill = c.name.trail, c.name.home, c.name.backfill
+	s.Trail, s.HomeRegion, s.Backfill, s.Since = c.name.trail, c.name.home, c.name.backfill, c.stop
 	p.v.mu.Lock()
 	defer p.v.mu.Unlock()
 	p.v.report.Chains = append(p.v.report.Chains, s)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 )
 
 // Why a digest can't be verified.
@@ -37,7 +38,7 @@ func (c *chain) examine(ctx context.Context, n, newer *node) ([]Finding, error) 
 	if made, err := parseTime(n.meta[MetaBackfillTime]); err == nil {
 		at = made
 	}
-	key, err := c.place.v.ring.find(ctx, c.place.region, d.DigestPublicKeyFingerprint, at)
+	key, err := c.place.key(ctx, d.DigestPublicKeyFingerprint, at)
 	if err != nil {
 		return nil, err
 	}
@@ -55,6 +56,19 @@ func (c *chain) examine(ctx context.Context, n, newer *node) ([]Finding, error) 
 	return c.unsigned(n, newer, e), nil
 }
 
+// key returns a public key, nil if there is none. The first one that is not at hand is asked for with all that the
+// chain may need.
+func (p *place) key(ctx context.Context, fingerprint string, at time.Time) (*rsa.PublicKey, error) {
+	ring := p.v.ring
+	if key := ring.known(p.region, fingerprint); key != nil {
+		return key, nil
+	}
+	if err := ring.fetch(ctx, p.region, p.keysFrom, p.keysTo); err != nil {
+		return nil, err
+	}
+	return ring.find(ctx, p.region, fingerprint, at)
+}
+
 // unreadable decides on a digest that could not be read.
 func (c *chain) unreadable(ctx context.Context, n, newer *node) ([]Finding, error) {
 	var read *readError
@@ -68,6 +82,7 @@ func (c *chain) unreadable(ctx context.Context, n, newer *node) ([]Finding, erro
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+		c.place.troubled.Store(true)
 	case newer != nil && newer.verdict != Failed:
 		f.Digest, f.Expected, f.Found = newer.path, newer.digest.PreviousDigestHashValue, n.hash
 	}

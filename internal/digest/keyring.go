@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,7 +14,8 @@ type keyring struct {
 	source KeySource
 	mu     sync.Mutex
 	byName map[string]*rsa.PublicKey // by Region and fingerprint
-	asked  map[string][]span         // by Region
+	keys   []RegionKey
+	asked  map[string][]span // by Region
 }
 
 type span struct{ from, to time.Time }
@@ -39,7 +41,7 @@ func (k *keyring) fetch(ctx context.Context, region string, from, to time.Time) 
 		return fmt.Errorf("public keys of %s: %w", region, err)
 	}
 	for _, key := range keys {
-		k.byName[region+"/"+key.Fingerprint] = key.Public
+		k.put(region, key)
 	}
 	k.asked[region] = append(k.asked[region], span{from, to})
 	return nil
@@ -60,4 +62,33 @@ func (k *keyring) known(region, fingerprint string) *rsa.PublicKey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.byName[region+"/"+fingerprint]
+}
+
+// add makes a key known.
+func (k *keyring) add(region string, key Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.put(region, key)
+}
+
+func (k *keyring) put(region string, key Key) {
+	name := region + "/" + key.Fingerprint
+	if _, there := k.byName[name]; !there {
+		k.keys = append(k.keys, RegionKey{region, key})
+	}
+	k.byName[name] = key.Public
+}
+
+// all returns the keys that are known.
+func (k *keyring) all() []RegionKey {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.keys)
+}
+
+// has tells whether any key of a Region is known.
+func (k *keyring) has(region string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.ContainsFunc(k.keys, func(r RegionKey) bool { return r.Region == region })
 }

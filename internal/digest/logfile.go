@@ -24,8 +24,11 @@ func (c *chain) logFiles(ctx context.Context, n *node) {
 		path := n.layout.path(f.S3Object)
 		c.place.name(path)
 		if !c.mayOpen(n, f.S3Bucket) {
-			c.told(FileVerdict{path, Unverifiable, n.reason, n.path}, 0)
+			c.told(FileVerdict{path, f.S3Bucket, f.S3Object, Unverifiable, n.reason, n.path}, 0)
 			continue
+		}
+		if !n.key.Time.After(c.stop) {
+			continue // an earlier verification has read it
 		}
 		release, err := c.place.v.slot(ctx)
 		if err != nil {
@@ -71,13 +74,16 @@ func (c *chain) logFile(ctx context.Context, n *node, f LogFile, path string) {
 	if ctx.Err() != nil {
 		return
 	}
-	verdict := FileVerdict{path, n.verdict, n.reason, n.path}
+	verdict := FileVerdict{path, f.S3Bucket, f.S3Object, n.verdict, n.reason, n.path}
+	if finding != nil && finding.Kind == LogFileMissing && c.place.v.opts.Excerpt {
+		return
+	}
 	if finding != nil {
 		verdict.Verdict, verdict.Reason = Failed, string(finding.Kind)
 		if finding.Kind == LogFileUnreadable || finding.Kind == HashAlgorithmUnlike {
 			verdict.Verdict = Unverifiable
 		}
-		finding.Key, finding.Digest = path, n.path
+		finding.Key, finding.Digest, finding.end = path, n.path, n.key.Time
 		if n.verdict != Verified {
 			finding.Detail += "; the digest that says so is not proven itself"
 		}

@@ -39,6 +39,9 @@ const (
 	ChainBroken         Kind = "chain_broken"      // signed, but the next digest names another, or another signature
 	PreviousHashWrong   Kind = "previous_hash_wrong"
 	HashAlgorithmUnlike Kind = "hash_algorithm_unknown"
+	TailCut             Kind = "tail_cut"       // a chain ends before a digest that was verified earlier
+	HeadChanged         Kind = "head_changed"   // a digest that was verified earlier has another content now
+	DigestOverdue       Kind = "digest_overdue" // digests were coming, and no more do
 )
 
 // Notes: what bears on how far the verdict reaches.
@@ -52,6 +55,8 @@ const (
 	LogFilesUnproven   Kind = "log_files_unproven"  // in periods without a sound digest; Count says how many
 	NoDigests          Kind = "no_digests"          // log files, but no digest at all; Count says how many
 	UnknownFile        Kind = "unknown_file"        // among log files, with a name that CloudTrail doesn't give
+	ChainEnded         Kind = "chain_ended"         // no digests have come for long, and nothing tells why
+	LoggingStopped     Kind = "logging_stopped"     // the trail's own events tell of the gap
 )
 
 // A Severity tells tampering and loss from remarks.
@@ -66,7 +71,7 @@ const (
 func (k Kind) severity() Severity {
 	switch k {
 	case ChainStarted, ChainRestarted, DigestUnverifiable, KeysAbsent, Backfill,
-		LogFilesPending, LogFilesUnproven, NoDigests, UnknownFile:
+		LogFilesPending, LogFilesUnproven, NoDigests, UnknownFile, ChainEnded, LoggingStopped:
 		return SeverityNote
 	default:
 		return SeverityFinding
@@ -86,8 +91,11 @@ type Finding struct {
 	To       time.Time `json:"to,omitzero"`        //
 	Expected string    `json:"expected,omitempty"` // a hash, signature, key or path
 	Found    string    `json:"found,omitempty"`
-	Detail   string    `json:"detail,omitempty"` // a sentence's part for people
-	Count    int64     `json:"count,omitempty"`  // of files, where one finding stands for many
+	Detail   string    `json:"detail,omitempty"`  // a sentence's part for people
+	Count    int64     `json:"count,omitempty"`   // of files, where one finding stands for many
+	Earlier  bool      `json:"earlier,omitempty"` // found by an earlier verification; its files were not read again
+
+	end time.Time // of the period it belongs to
 }
 
 // Counts counts files by verdict.
@@ -131,6 +139,7 @@ type Chain struct {
 	Backfill     bool      `json:"backfill,omitempty"`
 	From         time.Time `json:"from,omitzero"` // what the readable digests cover
 	To           time.Time `json:"to,omitzero"`
+	Since        time.Time `json:"since,omitzero"` // what ended then or before was verified earlier
 	Digests      Counts    `json:"digests"`
 	LogFiles     Counts    `json:"log_files"` // those that its digests name
 	Findings     int       `json:"findings"`
@@ -145,6 +154,16 @@ type Report struct {
 	Bytes    int64     `json:"bytes"` // of log files, inflated and hashed
 	Chains   []Chain   `json:"chains"`
 	Findings []Finding `json:"findings"` // notes too; ordered by account, Region, file and kind
+	State    *State    `json:"-"`        // for the next verification of the source
+}
+
+// Add adds findings that the caller made of the same source.
+func (r *Report) Add(findings ...Finding) {
+	for _, f := range findings {
+		f.Severity = f.Kind.severity()
+		r.Findings = append(r.Findings, f)
+	}
+	r.sort()
 }
 
 // Holds tells whether nothing was found but notes.
@@ -175,7 +194,9 @@ func (r *Report) sort() {
 
 // A FileVerdict is what is known of one log file.
 type FileVerdict struct {
-	Path    string  `json:"path"` // in the source
+	Path    string  `json:"path"`             // in the source
+	Bucket  string  `json:"bucket,omitempty"` // as a digest names it; "" if none does
+	Key     string  `json:"key,omitempty"`
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason,omitempty"` // a finding's kind, or why it can't be told; "" when verified
 	Digest  string  `json:"digest,omitempty"` // the path of the digest that names it

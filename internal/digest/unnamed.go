@@ -28,7 +28,7 @@ func (p *place) unnamed(ctx context.Context) error {
 			continue
 		}
 		for _, at := range p.folders[kind] {
-			err := p.list(ctx, at, p.v.opts.From, p.v.opts.To, func(path string, key cloudtrail.Key) {
+			err := p.list(ctx, at, laterOf(p.v.opts.From, p.settled), p.v.opts.To, func(path string, key cloudtrail.Key) {
 				switch {
 				case key.Kind == "":
 					p.found(Finding{Kind: UnknownFile, Key: path, Detail: "CloudTrail gives no such name"})
@@ -49,7 +49,7 @@ func (p *place) unnamed(ctx context.Context) error {
 
 func (p *place) inRange(t time.Time) bool {
 	o := p.v.opts
-	return (o.From.IsZero() || !t.Before(o.From)) && (o.To.IsZero() || !t.After(o.To))
+	return !t.Before(p.settled) && (o.From.IsZero() || !t.Before(o.From)) && (o.To.IsZero() || !t.After(o.To))
 }
 
 // judge decides on one log file that no digest names. What can't be told is tallied by reason.
@@ -61,7 +61,7 @@ func (p *place) judge(path string, key cloudtrail.Key, tally map[string]*Finding
 	p.v.tell(FileVerdict{Path: path, Verdict: verdict, Reason: reason}, 0)
 	if verdict == Failed {
 		p.found(Finding{
-			Kind: LogFileUnlisted, Key: path, From: key.Time, To: key.Time.Add(time.Minute),
+			Kind: LogFileUnlisted, Key: path, From: key.Time, To: key.Time.Add(time.Minute), end: key.Time.Add(time.Minute + late),
 			Detail: "no digest names it, though its time has one: it was put there, or delivered by a trail without log file validation",
 		})
 		return

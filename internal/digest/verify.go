@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
@@ -23,6 +24,28 @@ type Options struct {
 
 	// Parallel is how many files are open at once; 0 is four times the processors, and at least 16.
 	Parallel int
+
+	// State is what the last verification of this source left in its report; nil if there was none. Digests that end
+	// before its heads, and their log files, are not read again, unless Full is set or From or To is. In any case the
+	// digests at the heads must still be there.
+	State *State
+	Full  bool
+
+	// Again, if not zero, is a time from which on log files are read again, whatever State says.
+	Again time.Time
+
+	// Pauses are the times in which trails made no digests, as far as events tell. A chain that ends or begins anew
+	// without one is noted as such.
+	Pauses []Pause
+
+	// Now is the time against which the newest digest of a bucket's chains is overdue; zero: it never is.
+	Now time.Time
+
+	// Excerpt means that the source holds some of the files only: that others are missing is no finding.
+	Excerpt bool
+
+	// Skip, if not nil, tells which accounts and Regions are passed over.
+	Skip func(account, region string) bool
 
 	// LogFile, if not nil, is told every log file's verdict, one call at a time. A file that several digests name is
 	// told several times.
@@ -43,6 +66,7 @@ func Verify(ctx context.Context, src Source, keys KeySource, opts Options) (*Rep
 			From: opts.From, To: opts.To, Chains: []Chain{}, Findings: []Finding{},
 		},
 	}
+	v.remember(opts.State)
 	places, err := v.discover(ctx)
 	if err != nil {
 		return nil, err
@@ -50,6 +74,8 @@ func Verify(ctx context.Context, src Source, keys KeySource, opts Options) (*Rep
 	if err := v.all(ctx, places); err != nil {
 		return nil, err
 	}
+	v.lost(places)
+	v.earlier(opts.State)
 	v.report.sort()
 	return v.report, nil
 }
@@ -63,8 +89,17 @@ type verifier struct {
 	seed   maphash.Seed
 	open   chan struct{} // a slot for each file that may be open
 
-	mu     sync.Mutex
-	report *Report
+	mu      sync.Mutex
+	report  *Report
+	heads   map[chainID]*Head
+	carried []Finding
+}
+
+// headOf returns what an earlier verification left of a chain, or nil.
+func (v *verifier) headOf(id chainID) *Head {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.heads[id]
 }
 
 // all verifies the places, several at a time, and returns the first error.
@@ -120,6 +155,12 @@ type place struct {
 	named           map[uint64]struct{}          // hashes of the log file paths that digests name
 	kinds           map[cloudtrail.Kind]struct{} // of log files that sound digests name
 	chains          []*chain
+	keysFrom        time.Time // of the digests being verified
+	keysTo          time.Time
+	digestsFrom     time.Time   // digests are listed from then on
+	settled         time.Time   // log files named before need no judgement; see State
+	troubled        atomic.Bool // a file could not be read
+	remarks         []Finding   // what was found here
 }
 
 // discover finds the places. It lists one file of each folder laid out as CloudTrail does, and all files of others.
@@ -138,6 +179,13 @@ func (v *verifier) discover(ctx context.Context) ([]*place, error) {
 				continue
 			}
 			root, at := where(path, key)
+			if v.skips(key.Account, key.Region) {
+				if at.dated {
+					after, more = strings.TrimSuffix(at.path, "/")+"0", true
+					break
+				}
+				continue
+			}
 			n := name{root, key.Account, key.Region}
 			p := places[n]
 			if p == nil {
@@ -229,6 +277,7 @@ func (p *place) verify(ctx context.Context) error {
 	for _, c := range p.chains {
 		c.close()
 	}
+	p.carry(p.remarks)
 	return context.Cause(ctx)
 }
 
@@ -238,6 +287,12 @@ func (p *place) found(findings ...Finding) {
 	defer p.v.mu.Unlock()
 	for _, f := range findings {
 		f.Account, f.Region, f.Severity = p.account, p.region, f.Kind.severity()
+		if f.Kind == LogFileUnreadable {
+			p.troubled.Store(true)
+		}
+		if f.Severity == SeverityFinding {
+			p.remarks = append(p.remarks, f)
+		}
 		p.v.report.Findings = append(p.v.report.Findings, f)
 	}
 }
