@@ -153,8 +153,7 @@ func (h *handler) call(w http.ResponseWriter, c *awsapi.Call, service awsapi.Ser
 		refusal = internal(p)
 	}
 	if !c.Record.Skip {
-		event := h.event(c, refusal)
-		if err := h.record(c.Request.Context(), event); err != nil {
+		if err := h.record(c.Request.Context(), h.events(c, refusal)...); err != nil {
 			h.log.Error("call not recorded", "service", c.Signing, "operation", c.Operation, "request", c.ID, "error", err)
 			refusal = internal(p)
 		}
@@ -166,9 +165,9 @@ func (h *handler) call(w http.ResponseWriter, c *awsapi.Call, service awsapi.Ser
 	h.answer(w, c, answer)
 }
 
-// record makes an event durable, also when the client has gone meanwhile: what was done is recorded.
-func (h *handler) record(ctx context.Context, e cloudtrail.Event) error {
-	err := h.recorder.Record(context.WithoutCancel(ctx), []cloudtrail.Event{e})
+// record makes events durable, also when the client has gone meanwhile: what was done is recorded.
+func (h *handler) record(ctx context.Context, events ...cloudtrail.Event) error {
+	err := h.recorder.Record(context.WithoutCancel(ctx), events)
 	h.unrecordable.Store(err != nil)
 	return err
 }

@@ -23,6 +23,20 @@ const (
 // globalRegion is where global services' events are recorded.
 const globalRegion = "us-east-1"
 
+// events are a call's record and those of what was done for it. refusal is the error that it was answered with, or nil.
+func (h *handler) events(c *awsapi.Call, refusal *awsapi.Error) []cloudtrail.Event {
+	all := []cloudtrail.Event{h.event(c, refusal)}
+	for _, also := range c.Record.Also {
+		d := *c
+		d.Record, d.ID = also.Record, uuid.NewString()
+		if also.Caller != nil {
+			d.Caller = also.Caller
+		}
+		all = append(all, h.event(&d, nil))
+	}
+	return all
+}
+
 // event is a call's record. refusal is the error that it was answered with, or nil.
 func (h *handler) event(c *awsapi.Call, refusal *awsapi.Error) cloudtrail.Event {
 	e := h.common(c)
@@ -50,7 +64,12 @@ func (h *handler) event(c *awsapi.Call, refusal *awsapi.Error) cloudtrail.Event 
 	if r.Data {
 		e.EventCategory = "Data"
 	}
-	e.TLSDetails = tlsDetails(c)
+	if c.Caller.InvokedBy == "" { // services among themselves are shown without
+		e.TLSDetails = tlsDetails(c)
+	}
+	if r.Shared {
+		e.SharedEventID = uuid.NewString()
+	}
 	return e
 }
 
@@ -88,6 +107,9 @@ func (h *handler) common(c *awsapi.Call) cloudtrail.Event {
 	}
 	if r.Global {
 		e.AWSRegion = globalRegion
+	}
+	if by := c.Caller.InvokedBy; by != "" {
+		e.SourceIPAddress, e.UserAgent = by, by
 	}
 	return e
 }

@@ -43,6 +43,16 @@ type Record struct {
 	ResponseElements    any  // encoded as JSON; nil is null (as for reads)
 	AdditionalEventData any  // encoded as JSON; nil: absent
 	Resources           []cloudtrail.Resource
+	// Shared is true when the record has a sharedEventID: CloudTrail gives one to calls from other accounts.
+	Shared bool
+	// Also is what the service did for the call besides, each recorded after it.
+	Also []Also
+}
+
+// Also is a call that a service made on the way, of itself or of another service.
+type Also struct {
+	Record
+	Caller *Identity // with InvokedBy set when the service calls for somebody; nil: the call's own
 }
 
 // Completion is the second record of a streaming call, an AwsServiceEvent written when the stream has ended.
@@ -69,6 +79,7 @@ type Error struct {
 	Status  int // HTTP status; 0 means 400
 	// Recorded is the errorCode of the record where it differs from Code ("AccessDenied" for "AccessDeniedException").
 	Recorded string
+	Header   http.Header // more headers of the answer
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
