@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -91,7 +92,8 @@ func errorsAs(err error, target **exec.ExitError) bool {
 	return ok
 }
 
-// logfile NAME RECORDS [PAD] writes a log file with so many records, each padded with so many bytes.
+// logfile NAME RECORDS [PAD] writes a log file with so many records, each padded with so many bytes that don't compress
+// well.
 func logfile(ts *testscript.TestScript, neg bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
@@ -100,17 +102,22 @@ func logfile(ts *testscript.TestScript, neg bool, args []string) {
 		pad, err = strconv.Atoi(args[2])
 		ts.Check(err)
 	}
+	noise := rand.New(rand.NewPCG(1, 2))
+	padding := make([]byte, pad)
 	var b bytes.Buffer
 	b.WriteString(`{"Records":[`)
 	for i := range n {
 		if i > 0 {
 			b.WriteByte(',')
 		}
+		for at := range padding {
+			padding[at] = byte('a' + noise.IntN(26))
+		}
 		fmt.Fprintf(&b, `{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","userName":"ana","accountId":"111122223333"},"eventTime":"2026-11-%02dT07:30:00Z",`+
 			`"eventSource":"bedrock.amazonaws.com","eventName":"InvokeModel","awsRegion":"us-east-1","sourceIPAddress":"192.0.2.1","userAgent":"%s",`+
 			`"requestParameters":{"modelId":"amazon.nova-lite-v1:0"},"responseElements":null,"requestID":"%s-%d","eventID":"00000000-0000-4000-8000-%012d","readOnly":true,`+
 			`"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"111122223333","eventCategory":"Management"}`,
-			20+i%3, "aws-cli/2"+strings.Repeat("x", pad), args[0], i, i)
+			20+i%3, "aws-cli/2"+string(padding), args[0], i, i)
 	}
 	b.WriteString("]}")
 	writeMaybeGzip(ts, args[0], b.Bytes())
