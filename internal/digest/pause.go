@@ -49,10 +49,10 @@ func (c *chain) explained(newer, older *node) bool {
 	for _, p := range list {
 		c.paused(p)
 		c.gap(newer, older, logged, p.From)
-		logged = p.To
-		if logged.IsZero() {
+		if p.To.IsZero() {
 			return true
 		}
+		logged = laterOf(logged, p.To)
 	}
 	return len(list) > 0
 }

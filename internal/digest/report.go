@@ -42,6 +42,10 @@ const (
 	TailCut             Kind = "tail_cut"       // a chain ends before a digest that was verified earlier
 	HeadChanged         Kind = "head_changed"   // a digest that was verified earlier has another content now
 	DigestOverdue       Kind = "digest_overdue" // digests were coming, and no more do
+
+	CheckpointAltered Kind = "checkpoint_altered" // what an earlier verification left is gone, or was altered; found by the caller
+	BundleAltered     Kind = "bundle_altered"     // a file of an evidence bundle is not what its manifest says; found by the caller
+	EventAltered      Kind = "event_altered"      // an event of an evidence bundle is not in its log file so; found by the caller
 )
 
 // Notes: what bears on how far the verdict reaches.

@@ -244,8 +244,32 @@ func TestVerifyTellsPausesFromGaps(t *testing.T) {
 		opts := digest.Options{Pauses: []digest.Pause{lasting}, Now: hour(100)}
 		wantFindings(t, verify(t, tr, m, publicKeys(), opts), started, "logging_stopped ")
 		delete(m.files, tr.digests[2])
-		wantFindings(t, verify(t, tr, m, publicKeys(), opts), started, "logging_stopped ", "digest_missing digest 2")
+		wantFindings(t, verify(t, tr, m, publicKeys(), opts), started, "logging_stopped ", "digest_missing digest 2", "log_files_unproven AWSLogs/111122223333/ ×1")
 	})
+}
+
+func TestVerifyPausesThatOverlap(t *testing.T) {
+	hour := func(h int) time.Time { return begin.Add(time.Duration(h) * time.Hour) }
+	m := newMemory()
+	tr := newTrail(t, m).hours(1, 1, 1)
+	tr.now, tr.last = hour(9), digest.Link{}
+	tr.hours(1)
+	pause := func(from, to int) digest.Pause {
+		return digest.Pause{Account: account, Trail: "example-trail", HomeRegion: region, From: hour(from), To: hour(to)}
+	}
+	opts := digest.Options{Pauses: []digest.Pause{pause(3, 9), pause(4, 5)}}
+	wantFindings(t, verify(t, tr, m, publicKeys(), opts), started, "logging_stopped ", "logging_stopped ")
+	opts.Pauses = []digest.Pause{pause(3, 5), pause(7, 9)} // digests of two hours between were removed
+	got := verify(t, tr, m, publicKeys(), opts)
+	n := 0
+	for _, f := range got.report.Findings {
+		if f.Kind == digest.DigestMissing {
+			n++
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d digests missing, want 2: %v", n, got.findings)
+	}
 }
 
 func TestVerifyMissesDigestsThatWereComing(t *testing.T) {
