@@ -141,7 +141,7 @@ func (s *Server) open(opts Options) error {
 		return fmt.Errorf("reading trails: %w", err)
 	}
 	services := append(s.iam.Services(), objects, groups, s.trail)
-	about := ai.Options{State: store, Object: reader{objects, opts}.object}
+	about := ai.Options{State: store, Object: reader{objects, opts}.object, OnBehalf: s.iam.OnBehalf}
 	if opts.ForwardBedrock != "" {
 		if about.Upstream, err = upstream.New(opts.ForwardBedrock); err != nil {
 			return err

@@ -95,7 +95,9 @@ func (b *backend) invokeAgent(c *call) (obj, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.answered(t, obj{"agentId": agent, "agentAliasId": last(alias.ID), "agentVersion": draft}), nil
+	answer := t.think(one(text(c.in, "inputText")))
+	b.agentInvoked(c, r, answer)
+	return c.answered(answer, obj{"agentId": agent, "agentAliasId": last(alias.ID), "agentVersion": draft}), nil
 }
 
 func (b *backend) invokeInlineAgent(c *call) (obj, error) {
@@ -106,14 +108,13 @@ func (b *backend) invokeInlineAgent(c *call) (obj, error) {
 	if t == nil {
 		return nil, c.invalid(invalidModel)
 	}
-	return c.answered(t, obj{}), nil
+	return c.answered(t.think(one(text(c.in, "inputText"))), obj{}), nil
 }
 
 // answered streams an agent's completion: the trace when asked for, and the text.
-func (c *call) answered(t *target, who obj) obj {
+func (c *call) answered(r reply, who obj) obj {
 	session := text(c.in, "sessionId")
 	said := text(c.in, "inputText")
-	r := t.think(one(said))
 	if truth(c.in, "endSession") && said == "" {
 		r.text = ""
 	}

@@ -156,6 +156,7 @@ func (b *backend) guarded(c *call, t *target, p prompt, guard *resource, subject
 	}
 	key := guard.id()
 	before := guard.judge("input", subject, grounding{})
+	b.applied(c, guard, "INPUT", before)
 	trace := obj{"inputAssessment": obj{key: before.assessment}}
 	if before.blocked {
 		return reply{text: before.output, in: p.tokens(), out: prose.Tokens(before.output), stop: "guardrail_intervened"}, trace, nil
@@ -169,6 +170,7 @@ func (b *backend) guarded(c *call, t *target, p prompt, guard *resource, subject
 		return r, trace, err
 	}
 	after := guard.judge("output", r.text, grounding{})
+	b.applied(c, guard, "OUTPUT", after)
 	if after.intervened {
 		r.text, r.stop = after.output, "guardrail_intervened"
 		if p.chat == nil { // a model server has counted what it said

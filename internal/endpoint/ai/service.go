@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aitrail/aitrail/internal/catalog"
 	"github.com/aitrail/aitrail/internal/cloudtrail"
@@ -24,6 +25,9 @@ type Options struct {
 	// Object reads an object of the endpoint's own S3, for services that are given a bucket and a key. It reports
 	// false when there is none. nil means that every object exists and its content isn't known.
 	Object func(ctx context.Context, bucket, key string) ([]byte, bool)
+	// OnBehalf is who a service is that has assumed a role to work for the account; nil when it may not. nil: services
+	// never do.
+	OnBehalf func(roleARN, session, service string, now time.Time) *awsapi.Identity
 	// Upstream answers Converse and, for Anthropic's models, InvokeModel. nil: all is answered without a model.
 	Upstream *upstream.Client
 }
