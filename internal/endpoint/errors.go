@@ -43,6 +43,9 @@ func writeError(w http.ResponseWriter, c *awsapi.Call, p awsapi.Protocol, e *aws
 		status = http.StatusBadRequest
 	}
 	header := w.Header()
+	for name, values := range e.Header {
+		header[name] = values
+	}
 	signing := c.Signing
 	if p == awsapi.RESTXML {
 		signing = "s3"
