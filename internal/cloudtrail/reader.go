@@ -11,8 +11,11 @@ import (
 // MaxRecord is the longest record that is read, in bytes. CloudTrail's own limit is 256 KB (1 MB in event data stores).
 const MaxRecord = 16 << 20
 
-// chunkSize is how much of a log file is held at a time, unless a record is longer.
-const chunkSize = 512 << 10
+// firstChunk and chunkSize are how much of a log file is held at first and then, unless a record is longer.
+const (
+	firstChunk = 128 << 10
+	chunkSize  = 512 << 10
+)
 
 // ErrNotLogFile means that the text is JSON but not a log file, which is an object with a list named Records.
 var ErrNotLogFile = errors.New("not a CloudTrail log file (no Records)")
@@ -225,7 +228,11 @@ func (r *Reader) fill() error {
 	if len(left) > MaxRecord {
 		return &SyntaxError{r.base + int64(r.p.i), fmt.Sprintf("a record of more than %d bytes", MaxRecord)}
 	}
-	buf := make([]byte, max(chunkSize, 2*len(left)))
+	size := chunkSize
+	if r.base == 0 && left == "" {
+		size = firstChunk
+	}
+	buf := make([]byte, min(max(size, 2*len(left)), MaxRecord+chunkSize))
 	n := copy(buf, left)
 	m, err := io.ReadFull(r.r, buf[n:])
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
