@@ -103,6 +103,9 @@ func readBody(r *http.Request) ([]byte, error) {
 // it is to be written in.
 func (h *handler) admit(c *awsapi.Call, body []byte) (awsapi.Service, awsapi.Protocol, error) {
 	r := c.Request
+	if s, p := h.admitOpen(c, body); s != nil {
+		return s, p, nil
+	}
 	caller, decoded, err := h.iam.Authenticate(r, body, c.Time)
 	if err != nil {
 		signing := h.signing(r, body)

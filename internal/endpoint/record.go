@@ -108,6 +108,9 @@ func (h *handler) common(c *awsapi.Call) cloudtrail.Event {
 	if r.Global {
 		e.AWSRegion = globalRegion
 	}
+	if c.Caller.Kind == awsapi.Anonymous {
+		e.Extra = `{"userIdentity":{"type":"AWSAccount","principalId":"","accountId":"anonymous"}}` // the empty member is AWS's
+	}
 	if by := c.Caller.InvokedBy; by != "" {
 		e.SourceIPAddress, e.UserAgent = by, by
 	}
