@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,6 +65,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "logfile": logfile, "gzip": gzipFile, "serve": serve, "request": request, "smalldisk": smallDisk, "newer": newer,
+			"trail": trailCmd, "alter": alter, "remove": remove, "until": until, "set": set,
+			"flip": flip,
 		},
 	})
 }
@@ -253,4 +256,52 @@ func newer(ts *testscript.TestScript, neg bool, args []string) {
 	if n == 0 {
 		ts.Fatalf("no version found in %s", args[0])
 	}
+}
+
+// until PATTERN COMMAND… repeats a command until its output has the pattern, half a minute at most: for what other
+// processes do in their own time.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until PATTERN COMMAND ARG…")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(30 * time.Second); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		if out := ts.ReadFile("stdout"); err == nil && want.MatchString(out) {
+			return
+		} else if time.Now().After(end) {
+			ts.Fatalf("%q is not there after half a minute (%v)", args[0], err)
+		}
+	}
+}
+
+// set NAME PATTERN sets a variable to what the pattern's group matches in the last command's output.
+func set(ts *testscript.TestScript, neg bool, args []string) {
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("%q matches nothing in the output, or has no group", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// flip FILE OLD NEW changes one byte of a gzip file's content, which stays a gzip file: OLD and NEW differ in it.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	packed, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	ts.Check(err)
+	data, err := io.ReadAll(r)
+	ts.Check(err)
+	before, after := []byte(args[1]), []byte(args[2])
+	differ := 0
+	for i := range before {
+		if before[i] != after[i] {
+			differ++
+		}
+	}
+	if differ != 1 || len(before) != len(after) || !bytes.Contains(data, before) {
+		ts.Fatalf("%q is not in the file, or doesn't differ from %q in one byte", args[1], args[2])
+	}
+	writeMaybeGzip(ts, args[0], bytes.Replace(data, before, after, 1))
 }
