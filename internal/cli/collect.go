@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -17,14 +16,19 @@ import (
 )
 
 func (a *app) collectCommand() *cobra.Command {
-	return &cobra.Command{
+	var skip bool
+	var p proving
+	c := &cobra.Command{
 		Use:   "collect SOURCE…",
 		Short: "Bring log files into the lake, each once",
 		Long: `Bring the log files of each SOURCE into the lake: a folder, a file, or s3://bucket/prefix (AWS credentials, Region and
 endpoint come from AWS's own settings). Log files that the lake has already are skipped, so the command may be repeated
 and stopped at any time. A log file that can't be decoded whole goes to quarantine with the reason; the rest goes on.
 
-Exit code 3 when log files went to quarantine, 1 when some couldn't be read at all.`,
+Of sources with digests the log files are verified as they come (see aitrail verify), and the lake keeps each one's
+verdict: verified, pending until the next digest, unverifiable, failed. The events of failed log files are kept too.
+
+Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn't be read at all.`,
 		Example: "  aitrail collect ./logs\n  aitrail collect s3://my-trail-bucket/cloudtrail",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -45,18 +49,26 @@ Exit code 3 when log files went to quarantine, 1 when some couldn't be read at a
 			progress, done := a.collectProgress()
 			report, err := collect.Collect(c.Context(), l, args, collect.Options{Progress: progress, Log: a.log(), Now: a.Now})
 			done()
-			return a.collected(dir, report, err)
+			var verified []verification
+			if err == nil && !skip {
+				verified, err = a.verifyCollected(c.Context(), l, report, p)
+			}
+			return a.collected(dir, report, verified, err)
 		},
 	}
+	c.Flags().BoolVar(&skip, "no-verify", false, "don't verify what was collected against its digests")
+	c.Flags().StringVar(&p.keyFile, "keys", "", "`file` with public keys, as `aws cloudtrail list-public-keys` prints them")
+	return c
 }
 
 // collected prints what a run did, and decides how the command ends.
-func (a *app) collected(dir string, r collect.Report, err error) error {
+func (a *app) collected(dir string, r collect.Report, verified []verification, err error) error {
 	if err == nil || r.Collected+r.Quarantined+r.Skipped > 0 {
-		if err := a.printReport(dir, r); err != nil {
+		if err := a.printReport(dir, r, verified); err != nil {
 			return err
 		}
 	}
+	found := a.printVerifications(verified)
 	for _, q := range r.Quarantine {
 		fmt.Fprintf(a.Stderr, "quarantined: %s: %s\n", q.Object, q.Reason)
 	}
@@ -71,14 +83,12 @@ func (a *app) collected(dir string, r collect.Report, err error) error {
 	case r.Quarantined > 0:
 		return errFound
 	}
-	return nil
+	return found
 }
 
-func (a *app) printReport(dir string, r collect.Report) error {
+func (a *app) printReport(dir string, r collect.Report, verified []verification) error {
 	if a.output == "json" {
-		e := json.NewEncoder(a.Stdout)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return a.printCollected(r, verified)
 	}
 	_, err := fmt.Fprintf(a.Stdout, "collected %s log files (%s skipped, %s quarantined): %s events (%s duplicates), %s AI calls, in %s\nlake %s\n",
 		thousands(r.Collected), thousands(r.Skipped), thousands(r.Quarantined), thousands(r.Events), thousands(r.Duplicates), thousands(r.AICalls),

@@ -176,18 +176,7 @@ func (d *demonstration) collectAndVerify(ctx context.Context) error {
 		return fmt.Errorf("collecting: %d objects not read, %d quarantined", d.collect.Failed, d.collect.Quarantined)
 	}
 	d.step("verifying the digests")
-	src, prefix, err := verifySource(ctx, d.bucketURL())
-	if err != nil {
-		return err
-	}
-	var verdicts []lake.Verdict
-	d.proof, err = digest.Verify(ctx, src, trailKeys{}, digest.Options{Prefix: prefix, LogFile: func(v digest.FileVerdict) {
-		verdicts = append(verdicts, lake.Verdict{Object: src.store.URL(v.Path), Verdict: string(v.Verdict), Note: v.Reason})
-	}})
-	if err != nil {
-		return err
-	}
-	_, err = l.SetVerdicts(ctx, verdicts)
+	d.proof, err = d.prove(ctx, d.bucketURL(), l, proving{})
 	return err
 }
 

@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +22,8 @@ import (
 )
 
 func (a *app) verifyCommand() *cobra.Command {
-	var from, to, keyFile string
+	var from, to string
+	var p proving
 	c := &cobra.Command{
 		Use:   "verify SOURCE",
 		Short: "Verify the log files of a source against their signed digests",
@@ -28,51 +31,46 @@ func (a *app) verifyCommand() *cobra.Command {
 before, and the hash of every log file that digests name. SOURCE is s3://bucket/prefix, or a folder that holds a copy.
 Public keys come from CloudTrail (ListPublicKeys), or from --keys.
 
+Only what is new since the last verification of the source is read; what was found before is said again. How far each
+chain was verified is kept in the lake's folder, signed: digests that are gone from the end of a chain are found by it.
+--full reads everything again; --from and --to look at a time, and keep nothing.
+
 What was found is printed; exit code 3 when something does not hold. Log files that are in the lake get their verdict there.`,
 		Example: "  aitrail verify s3://my-trail-bucket/cloudtrail\n  aitrail verify ./copy --keys keys.json",
 		Args:    exactArgs(1, "one source"),
 		RunE: func(c *cobra.Command, args []string) error {
-			opts := digest.Options{}
 			var err error
-			if opts.From, err = a.parseTime("--from", from); err != nil {
+			if p.from, err = a.parseTime("--from", from); err != nil {
 				return err
 			}
-			if opts.To, err = a.parseTime("--to", to); err != nil {
+			if p.to, err = a.parseTime("--to", to); err != nil {
 				return err
 			}
-			return a.verify(c.Context(), args[0], keyFile, opts)
+			return a.verify(c.Context(), args[0], p)
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&from, "from", "", "only digests that end at this `time` or later: 2026-11-23, 2026-11-23T07:30:00Z, or 36h, 7d ago")
 	f.StringVar(&to, "to", "", "only digests that end up to an hour after this `time`: log files of it may still come then")
-	f.StringVar(&keyFile, "keys", "", "`file` with public keys, as `aws cloudtrail list-public-keys` prints them")
+	f.StringVar(&p.keyFile, "keys", "", "`file` with public keys, as `aws cloudtrail list-public-keys` prints them")
+	f.BoolVar(&p.full, "full", false, "read everything again, not only what is new since the last verification")
 	return c
 }
 
-func (a *app) verify(ctx context.Context, source, keyFile string, opts digest.Options) error {
-	src, prefix, err := verifySource(ctx, source)
+func (a *app) verify(ctx context.Context, source string, p proving) error {
+	l, err := a.lakeIfAny(ctx)
 	if err != nil {
 		return err
 	}
-	opts.Prefix = prefix
-	keys, err := keySource(src, keyFile)
-	if err != nil {
-		return err
+	if l != nil {
+		defer l.Close()
 	}
-	var verdicts []lake.Verdict
-	opts.LogFile = func(v digest.FileVerdict) {
-		verdicts = append(verdicts, lake.Verdict{Object: src.store.URL(v.Path), Verdict: string(v.Verdict), Note: v.Reason})
-	}
-	report, err := digest.Verify(ctx, src, keys, opts)
+	report, err := a.prove(ctx, source, l, p)
 	if err != nil {
 		return err
 	}
 	if report.Digests.Total+report.LogFiles.Total == 0 && len(report.Findings) == 0 {
 		return fmt.Errorf("no digests and no log files in %q: digests lie below AWSLogs/ACCOUNT/CloudTrail-Digest/", source)
-	}
-	if err := a.settle(ctx, verdicts); err != nil {
-		return err
 	}
 	if err := a.printVerdict(report); err != nil {
 		return err
@@ -83,22 +81,17 @@ func (a *app) verify(ctx context.Context, source, keyFile string, opts digest.Op
 	return nil
 }
 
-// settle writes verdicts to the lake, if there is one.
-func (a *app) settle(ctx context.Context, verdicts []lake.Verdict) error {
+// lakeIfAny opens the lake to write verdicts to; nil if there is none.
+func (a *app) lakeIfAny(ctx context.Context) (*lake.Lake, error) {
 	dir, err := a.lakePath()
 	if err != nil {
-		return nil // no home folder, so no lake either
-	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil
+		return nil, nil // no home folder, so no lake either
 	}
 	l, err := lake.Open(ctx, dir, lake.Options{Now: a.Now, Log: a.log()})
-	if err != nil {
-		return err
+	if errors.Is(err, lake.ErrNoLake) {
+		return nil, nil
 	}
-	defer l.Close()
-	_, err = l.SetVerdicts(ctx, verdicts)
-	return err
+	return l, err
 }
 
 func (a *app) printVerdict(r *digest.Report) error {
@@ -113,6 +106,9 @@ func (a *app) printVerdict(r *digest.Report) error {
 		detail := f.Detail
 		if f.Count > 0 {
 			detail = strings.TrimSpace(fmt.Sprintf("%d files %s", f.Count, detail))
+		}
+		if f.Earlier {
+			detail += " (found by an earlier verification; --full reads it again)"
 		}
 		rows = append(rows, []any{string(f.Severity), string(f.Kind), f.Account, f.Region, f.Key, detail})
 	}
@@ -134,9 +130,13 @@ func verdictLine(r *digest.Report) string {
 	if !r.Holds() {
 		verdict = "DOES NOT HOLD"
 	}
-	return fmt.Sprintf("%s: %s of %s digests and %s of %s log files verified in %d chains (%d pending, %d unverifiable, %d failed)", verdict,
+	line := fmt.Sprintf("%s: %s of %s digests and %s of %s log files verified in %d chains (%d pending, %d unverifiable, %d failed)", verdict,
 		thousands(r.Digests.Verified), thousands(r.Digests.Total), thousands(r.LogFiles.Verified), thousands(r.LogFiles.Total), len(r.Chains),
 		r.LogFiles.Pending+r.Digests.Pending, r.LogFiles.Unverifiable+r.Digests.Unverifiable, r.LogFiles.Failed+r.Digests.Failed)
+	if len(r.Chains) > 0 && !slices.ContainsFunc(r.Chains, func(c digest.Chain) bool { return c.Since.IsZero() }) {
+		line += ", new since the last verification"
+	}
+	return line
 }
 
 // storeSource is a folder or bucket as a source of digests.
