@@ -55,7 +55,14 @@ type conditioned interface {
 
 // guarded is a service whose resources have policies.
 type guarded interface {
-	BucketPolicy(arn string) *policy.Document
+	ResourcePolicy(arn string) *policy.Document
+}
+
+// sovereign is a guarded service whose resources' policies must themselves let the caller, or the caller's account, do
+// what is asked: neither being root nor an identity policy is enough.
+type sovereign interface {
+	guarded
+	Sovereign()
 }
 
 // discreet is a service of whose denied calls CloudTrail shows less.
@@ -218,10 +225,15 @@ func (h *handler) authorize(c *awsapi.Call, service awsapi.Service, p awsapi.Pro
 	for _, a := range accesses {
 		var document *policy.Document
 		if s, ok := service.(guarded); ok && !keepsHold(c, a) {
-			document = s.BucketPolicy(a.Resource)
+			document = s.ResourcePolicy(a.Resource)
 		}
 		if refusal := h.iam.Check(c, a, document, more, p); refusal != nil {
 			return refusal
+		}
+		if _, ok := service.(sovereign); ok && document != nil {
+			if refusal := h.iam.Consent(c, a, document, more, p); refusal != nil {
+				return refusal
+			}
 		}
 	}
 	return nil

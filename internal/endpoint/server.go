@@ -38,8 +38,13 @@ import (
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/endpoint/fault"
 	"github.com/aitrail/aitrail/internal/endpoint/iam"
+	"github.com/aitrail/aitrail/internal/endpoint/kms"
 	"github.com/aitrail/aitrail/internal/endpoint/logs"
+	"github.com/aitrail/aitrail/internal/endpoint/monitoring"
+	"github.com/aitrail/aitrail/internal/endpoint/organizations"
 	"github.com/aitrail/aitrail/internal/endpoint/s3"
+	"github.com/aitrail/aitrail/internal/endpoint/sns"
+	"github.com/aitrail/aitrail/internal/endpoint/sqs"
 	"github.com/aitrail/aitrail/internal/endpoint/state"
 	"github.com/aitrail/aitrail/internal/endpoint/trail"
 )
@@ -126,21 +131,28 @@ func (s *Server) open(opts Options) error {
 	}
 	s.recorder = recorder
 	s.closers = append(s.closers, recorder.Close)
-	objects, err := s3.Open(s3.Options{Dir: opts.Dir, State: store, Account: opts.Account, Now: opts.Now})
+	locks := keys{kms.New(kms.Options{Account: opts.Account, State: store, Now: opts.Now})}
+	queues := sqs.New(sqs.Options{Account: opts.Account, State: store, Now: opts.Now})
+	publisher := sns.New(sns.Options{Account: opts.Account, State: store, Queues: queues, Now: opts.Now, MayUseKey: locks.topic})
+	objects, err := s3.Open(s3.Options{
+		Dir: opts.Dir, State: store, Account: opts.Account, Now: opts.Now, Notify: notifier{store, queues, publisher},
+	})
 	if err != nil {
 		return fmt.Errorf("opening buckets: %w", err)
 	}
 	s.closers = append(s.closers, objects.Close)
-	groups := logs.New(logs.Options{Account: opts.Account, Store: store, Now: opts.Now})
+	groups := logs.New(logs.Options{Account: opts.Account, Store: store, Now: opts.Now, Key: locks.group})
 	s.trail, err = trail.New(trail.Options{
 		Account: opts.Account, Store: store, Recorder: recorder, Buckets: buckets{objects}, LogGroups: groups,
+		Key: locks.trail, Topics: topics{publisher, opts.Account},
 		AllowRole: s.iam.AllowRole, Fault: s.handler.faults.Strikes, DeliverEvery: opts.DeliverEvery, DigestEvery: opts.DigestEvery,
 		Now: opts.Now, Log: opts.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("reading trails: %w", err)
 	}
-	services := append(s.iam.Services(), objects, groups, s.trail)
+	services := append(s.iam.Services(), objects, groups, s.trail, locks.Service, queues, publisher,
+		monitoring.New(monitoring.Options{Account: opts.Account, State: store, Now: opts.Now}), organizations.New())
 	about := ai.Options{State: store, Object: reader{objects, opts}.object, OnBehalf: s.iam.OnBehalf}
 	if opts.ForwardBedrock != "" {
 		if about.Upstream, err = upstream.New(opts.ForwardBedrock); err != nil {

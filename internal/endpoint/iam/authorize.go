@@ -39,6 +39,16 @@ func (s *Store) Check(c *awsapi.Call, access awsapi.Access, resource *policy.Doc
 	return denied(c.Caller, access, "because no "+kind+" policy allows the "+access.Action+" action", p)
 }
 
+// Consent asks a resource's policy whether it lets the caller do that, or leaves it to the caller's account. It is for
+// resources, such as KMS keys, on which identity policies alone don't help.
+func (s *Store) Consent(c *awsapi.Call, access awsapi.Access, resource *policy.Document, more policy.Context, p awsapi.Protocol) *awsapi.Error {
+	request := policy.Request{Principal: callerOf(c).principal, Action: access.Action, Resource: access.Resource, Context: s.conditions(c, more)}
+	if d := policy.Evaluate([]*policy.Document{resource}, request); d == policy.Allow || d == policy.Delegated {
+		return nil
+	}
+	return denied(c.Caller, access, "because no resource-based policy allows the "+access.Action+" action", p)
+}
+
 // denier names the kind of policy that denies a request.
 func denier(p policy.Policies, r policy.Request) string {
 	switch policy.Deny {
@@ -83,6 +93,8 @@ func (s *Store) conditions(c *awsapi.Call, more policy.Context) policy.Context {
 		"aws:EpochTime":       {strconv.FormatInt(c.Time.Unix(), 10)},
 		"aws:SecureTransport": {strconv.FormatBool(c.Request.TLS != nil)},
 		"aws:RequestedRegion": {c.Region},
+		// Clients call for themselves here.
+		"aws:ViaAWSService": {"false"}, "aws:PrincipalIsAWSService": {"false"}, "aws:ResourceAccount": {c.Account},
 	}
 	set := func(key, value string) {
 		if value != "" {

@@ -52,7 +52,7 @@ func (k *key) state() string {
 
 // find finds a key by id, ARN, or the name or ARN of an alias. The error is an *awsapi.Error.
 func (s *Service) find(region, id string) (*key, error) {
-	if !identifier.MatchString(id) {
+	if len(id) > 2048 || !identifier.MatchString(id) {
 		return nil, fail("ValidationException", "1 validation error detected: Value '%s' at 'keyId' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9:/_-]+$", id)
 	}
 	var k *key

@@ -201,7 +201,7 @@ func (s *Service) ResourcePolicy(arn string) *policy.Document {
 // Sovereign marks the service as one whose resources' policies must themselves allow what is done.
 func (s *Service) Sovereign() {}
 
-var identifier = regexp.MustCompile(`^[a-zA-Z0-9:/_-]{1,2048}$`)
+var identifier = regexp.MustCompile(`^[a-zA-Z0-9:/_-]+$`)
 
 func (s *Service) arn(region, resource string) string {
 	partition := "aws"

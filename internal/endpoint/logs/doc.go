@@ -8,5 +8,8 @@
 // Retention is enforced on reading: an expired event is never answered. Its space is freed when its stream is next
 // written to.
 //
-// What it is not: it has no metric filters, subscriptions, Insights queries or KMS; what isn't served is refused.
+// Metric filters are kept and described, and their patterns checked; there are no metrics that they would make. A group's
+// KMS key is checked and shown, and encrypts nothing.
+//
+// What it is not: it has no subscriptions or Insights queries; what isn't served is refused.
 package logs

@@ -18,6 +18,7 @@ const (
 	streamsBucket = "logs.streams" // GROUP ID/NAME → stream
 	chunksBucket  = "logs.chunks"  // STREAM ID/NUMBER → chunk
 	dataBucket    = "logs.data"    // STREAM ID/NUMBER → the chunk's events, compressed
+	filtersBucket = "logs.filters" // GROUP ID/NAME → metricFilter
 )
 
 // group is a log group.
@@ -28,6 +29,8 @@ type group struct {
 	Retention int   // days; 0 means for ever
 	Class     string
 	Protected bool
+	KMSKey    string            `json:",omitempty"`
+	Filters   int               `json:",omitempty"` // how many metric filters it has
 	Tags      map[string]string `json:",omitempty"`
 	Stored    int64             // bytes of messages
 }
@@ -89,13 +92,18 @@ func (s *Service) createLogGroup(c *awsapi.Call, in *struct {
 	switch {
 	case !groupPattern.MatchString(in.LogGroupName):
 		return nil, fail(badParameter, "1 validation error detected: Value '%s' at 'logGroupName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+", in.LogGroupName)
-	case in.KmsKeyId != "":
-		return nil, fail(badParameter, "The specified KMS Key Id could not be found.")
 	case !slices.Contains([]string{"", "STANDARD", "INFREQUENT_ACCESS"}, in.LogGroupClass):
 		return nil, fail(badParameter, "Log group class %q is not supported.", in.LogGroupClass)
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
+	}
+	kmsKey := ""
+	if in.KmsKeyId != "" {
+		var err error
+		if kmsKey, err = s.key(c, in.KmsKeyId, in.LogGroupName); err != nil {
+			return nil, err
+		}
 	}
 	key := c.Region + "/" + in.LogGroupName
 	return empty{}, s.opts.Store.Update(func(tx *state.Tx) error {
@@ -110,6 +118,7 @@ func (s *Service) createLogGroup(c *awsapi.Call, in *struct {
 		return tx.Put(groupsBucket, key, &group{
 			ID: strings.ToLower(rand.Text()), Name: in.LogGroupName, Created: s.now().UnixMilli(),
 			Class: cmp.Or(in.LogGroupClass, "STANDARD"), Protected: in.DeletionProtectionEnabled, Tags: in.Tags,
+			KMSKey: kmsKey,
 		})
 	})
 }
@@ -132,6 +141,15 @@ func (s *Service) deleteLogGroup(c *awsapi.Call, in *names) (any, error) {
 				return err
 			}
 		}
+		filters, err := state.ListTx[metricFilter](tx, filtersBucket, g.ID+"/")
+		if err != nil {
+			return err
+		}
+		for _, f := range filters {
+			if err := tx.Delete(filtersBucket, f.Key); err != nil {
+				return err
+			}
+		}
 		return tx.Delete(groupsBucket, c.Region+"/"+g.Name)
 	})
 }
@@ -143,6 +161,7 @@ type groupOutput struct {
 	MetricFilterCount         int    `json:"metricFilterCount"`
 	ARN                       string `json:"arn"`
 	StoredBytes               int64  `json:"storedBytes"`
+	KMSKeyID                  string `json:"kmsKeyId,omitempty"`
 	LogGroupClass             string `json:"logGroupClass"`
 	LogGroupARN               string `json:"logGroupArn"`
 	DeletionProtectionEnabled bool   `json:"deletionProtectionEnabled"`
@@ -187,6 +206,7 @@ func (s *Service) describeLogGroups(c *awsapi.Call, in *struct {
 		arn := s.arn(c.Region, g.Name)
 		out.LogGroups = append(out.LogGroups, groupOutput{
 			LogGroupName: g.Name, CreationTime: g.Created, RetentionInDays: g.Retention, ARN: arn + ":*", LogGroupARN: arn,
+			KMSKeyID: g.KMSKey, MetricFilterCount: g.Filters,
 			StoredBytes: g.Stored, LogGroupClass: g.Class, DeletionProtectionEnabled: g.Protected,
 		})
 	}

@@ -18,6 +18,9 @@ type Options struct {
 	Account string // the account the endpoint stands for
 	Store   *state.Store
 	Now     func() time.Time // nil means time.Now
+	// Key finds a KMS key that CloudWatch Logs may use for the log group with that ARN, and returns its ARN. Nil: there
+	// are no keys.
+	Key func(region, id, group string) (arn string, err error)
 }
 
 // Service is CloudWatch Logs behind the endpoint; it implements awsapi.Service. Its methods may be called concurrently.
@@ -45,18 +48,23 @@ type operation struct {
 
 func operations() map[string]operation {
 	return map[string]operation{
+		"AssociateKmsKey":       {serve: input((*Service).associateKey)},
 		"CreateLogGroup":        {serve: input((*Service).createLogGroup)},
 		"CreateLogStream":       {serve: input((*Service).createLogStream)},
 		"DeleteLogGroup":        {serve: input((*Service).deleteLogGroup)},
 		"DeleteLogStream":       {serve: input((*Service).deleteLogStream)},
+		"DeleteMetricFilter":    {serve: input((*Service).deleteMetricFilter)},
 		"DeleteRetentionPolicy": {serve: input((*Service).deleteRetentionPolicy)},
 		"DescribeLogGroups":     {readOnly: true, serve: input((*Service).describeLogGroups)},
 		"DescribeLogStreams":    {readOnly: true, serve: input((*Service).describeLogStreams)},
+		"DescribeMetricFilters": {readOnly: true, serve: input((*Service).describeMetricFilters)},
+		"DisassociateKmsKey":    {serve: input((*Service).disassociateKey)},
 		"FilterLogEvents":       {readOnly: true, data: true, serve: input((*Service).filterLogEvents)},
 		"GetLogEvents":          {readOnly: true, data: true, serve: input((*Service).getLogEvents)},
 		"ListTagsForResource":   {readOnly: true, serve: input((*Service).listTags)},
 		"ListTagsLogGroup":      {readOnly: true, serve: input((*Service).listTags)},
 		"PutLogEvents":          {data: true, serve: input((*Service).putLogEvents)},
+		"PutMetricFilter":       {serve: input((*Service).putMetricFilter)},
 		"PutRetentionPolicy":    {serve: input((*Service).putRetentionPolicy)},
 		"TagLogGroup":           {serve: input((*Service).tagResource)},
 		"TagResource":           {serve: input((*Service).tagResource)},

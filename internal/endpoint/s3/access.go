@@ -99,9 +99,9 @@ func copySource(header string) (source, error) {
 	return source{bucket, key, values.Get("versionId")}, nil
 }
 
-// BucketPolicy returns the policy of the bucket that an S3 ARN is about, nil if there is none. The document is shared and
+// ResourcePolicy returns the policy of the bucket that an S3 ARN is about, nil if there is none. The document is shared and
 // must not be changed.
-func (s *Service) BucketPolicy(arn string) *policy.Document {
+func (s *Service) ResourcePolicy(arn string) *policy.Document {
 	name, ok := strings.CutPrefix(arn, "arn:aws:s3:::")
 	if !ok {
 		return nil

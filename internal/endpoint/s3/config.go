@@ -128,6 +128,11 @@ func (s *Service) putConfig(q *request, k kind) (*awsapi.Response, error) {
 	} else if err := s.checkPolicy(q); err != nil {
 		return nil, err
 	}
+	if k.sub == "notification" {
+		if err := s.checkNotification(q); err != nil {
+			return nil, err
+		}
+	}
 	change := map[string]string{k.sub: string(q.Body)}
 	if size := q.header(transitionHeader); k.sub == "lifecycle" {
 		change["lifecycle-size"] = size

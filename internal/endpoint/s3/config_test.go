@@ -51,7 +51,7 @@ func TestConfigurationComesBackAsPut(t *testing.T) {
 		{"logging", "", `<BucketLoggingStatus><LoggingEnabled/></BucketLoggingStatus>`, false},
 		{"accelerate", "", `<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>`, false},
 		{"requestPayment", "", `<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>`, false},
-		{"notification", "", `<NotificationConfiguration><QueueConfiguration/></NotificationConfiguration>`, false},
+		{"notification", "", `<NotificationConfiguration><EventBridgeConfiguration/></NotificationConfiguration>`, false},
 	}
 	dir := t.TempDir()
 	s := start(t, dir)

@@ -58,9 +58,12 @@ func (s *Service) Deliver(_ context.Context, d Delivery) error {
 	if err == nil && there.ETag == hex.EncodeToString(sum[:]) && maps.Equal(there.Meta, meta) {
 		return nil
 	}
-	_, err = s.store.Put(d.Bucket, disk.Object{Key: d.Key, Meta: meta}, bytes.NewReader(d.Body), disk.Condition{})
+	put, err := s.store.Put(d.Bucket, disk.Object{Key: d.Key, Meta: meta}, bytes.NewReader(d.Body), disk.Condition{})
 	if errors.Is(err, disk.ErrNoBucket) {
 		return noSuchBucket()
+	}
+	if err == nil {
+		s.tell(happening{event: "ObjectCreated:Put", bucket: d.Bucket, object: put, at: put.Modified, principal: "AWS:" + s.account + ":CloudTrail"})
 	}
 	return err
 }

@@ -16,7 +16,7 @@
 //   - A write that was answered is on disk, whole, and survives kill -9; so does configuration.
 //   - Buckets are addressed by path only. A loopback endpoint stands for AWS's TLS endpoint, so policies see
 //     aws:SecureTransport as true.
-//   - Who may do what is for the server to decide, before it calls Serve: from Access, Conditions and BucketPolicy.
+//   - Who may do what is for the server to decide, before it calls Serve: from Access, Conditions and ResourcePolicy.
 //     Only deliveries, which no client asks for, are checked here.
 //   - In us-east-1, creating a bucket one owns already succeeds, as it does on AWS; elsewhere it is
 //     BucketAlreadyOwnedByYou.

@@ -111,7 +111,7 @@ func (s *server) serve(c *awsapi.Call) (*awsapi.Response, error) {
 	}
 	who := policy.Principal{ARN: c.Caller.ARN, ID: c.Caller.PrincipalID, Account: account, Root: c.Caller.Kind == awsapi.Root}
 	for _, a := range s.Access(c) {
-		if doc := s.BucketPolicy(a.Resource); doc != nil {
+		if doc := s.ResourcePolicy(a.Resource); doc != nil {
 			r := policy.Request{Principal: who, Action: a.Action, Resource: a.Resource, Context: s.Conditions(c)}
 			if policy.Evaluate([]*policy.Document{doc}, r) == policy.Deny {
 				return nil, &awsapi.Error{Code: "AccessDenied", Message: "denied by the bucket's policy", Status: 403}

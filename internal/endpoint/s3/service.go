@@ -22,6 +22,7 @@ type Service struct {
 	config  *configs
 	routes  map[string]*operation // by "METHOD level sub-resource"
 	ops     map[string]*operation // by name
+	notify  Notifier
 }
 
 // Options are what Open takes.
@@ -30,6 +31,7 @@ type Options struct {
 	State   *state.Store     // for bucket configuration; stays the caller's to close
 	Account string           // twelve digits
 	Now     func() time.Time // nil: time.Now
+	Notify  Notifier         // nil: nothing can be notified
 }
 
 var _ awsapi.Service = (*Service)(nil)
@@ -45,7 +47,7 @@ func Open(o Options) (*Service, error) {
 		store.Close()
 		return nil, fmt.Errorf("reading bucket configuration: %w", err)
 	}
-	s := &Service{account: o.Account, store: store, config: config}
+	s := &Service{account: o.Account, store: store, config: config, notify: o.Notify}
 	s.routes, s.ops = routes()
 	return s, nil
 }
@@ -134,6 +136,7 @@ func (s *Service) Serve(c *awsapi.Call) (*awsapi.Response, error) {
 	}
 	resp.Header.Set("X-Amz-Id-2", extendedID(c.ID))
 	q.recordAnswer(resp)
+	s.announce(q, resp)
 	return resp, nil
 }
 

@@ -2,6 +2,7 @@ package trail
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -202,6 +203,9 @@ func (s *Service) deliverFiles(ctx context.Context, t *trail, sp span) error {
 			if err := t.noteAll(tx, region, sp, d); err != nil {
 				return err
 			}
+			if err := s.announce(tx, t, d.objects); err != nil {
+				return err
+			}
 		}
 		if len(files) > 0 {
 			t.Status.Attempt, t.Status.DeliveryError = s.now(), errorCode(failed)
@@ -227,6 +231,9 @@ func (s *Service) deliverFiles(ctx context.Context, t *trail, sp span) error {
 func (s *Service) deliverFile(ctx context.Context, t *trail, sp span, f *logFile) (*delivery, error) {
 	d, err := s.plan(t, sp, f)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkKey(ctx, t); err != nil {
 		return nil, err
 	}
 	for _, o := range d.objects {
@@ -267,6 +274,51 @@ func (t *trail) noteAll(tx *state.Tx, region string, sp span, d *delivery) error
 		return nil
 	}
 	return d.late.keep(tx, t.ID)
+}
+
+// checkKey tells whether the trail's files can be encrypted with its key now.
+func (s *Service) checkKey(ctx context.Context, t *trail) error {
+	if t.KMSKey == "" || s.opts.Key == nil {
+		return nil
+	}
+	if _, err := s.opts.Key(ctx, t.HomeRegion, t.KMSKey, t.ARN); err != nil {
+		return fmt.Errorf("encrypting with key %s: %w", t.KMSKey, err)
+	}
+	return nil
+}
+
+// announce tells the trail's topic of log files, a message for each, in the transaction that notes them as delivered. What
+// the topic refuses is told by GetTrailStatus; the files have been delivered all the same.
+func (s *Service) announce(tx *state.Tx, t *trail, files []*Object) error {
+	if t.SNSTopicARN == "" || s.opts.Topics == nil {
+		return nil
+	}
+	for _, o := range files {
+		if err := s.announceFile(tx, t, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Service) announceFile(tx *state.Tx, t *trail, o *Object) error {
+	message, err := json.Marshal(struct {
+		Bucket string   `json:"s3Bucket"`
+		Keys   []string `json:"s3ObjectKey"`
+	}{o.Bucket, []string{o.Key}})
+	if err != nil {
+		return err
+	}
+	err = s.opts.Topics.PublishTx(tx, t.SNSTopicARN, t.ARN, string(message))
+	var e *awsapi.Error
+	if err != nil && !errors.As(err, &e) {
+		return err
+	}
+	t.Status.NotifyAttempt, t.Status.NotifyError = s.now(), errorCode(err)
+	if err == nil {
+		t.Status.Notify = s.now()
+	}
+	return nil
 }
 
 // note stores a delivered log file for the Region's next digest; digests name files in the order of these names.

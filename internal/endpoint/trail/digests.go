@@ -76,7 +76,10 @@ func (s *Service) deliverDigest(ctx context.Context, id, region string, now bool
 	if err != nil {
 		return err
 	}
-	failed := s.putDigest(ctx, t, sealed, d)
+	failed := s.checkKey(ctx, t)
+	if failed == nil {
+		failed = s.putDigest(ctx, t, sealed, d)
+	}
 	_, err = s.change(id, func(t *trail, tx *state.Tx) error {
 		t.Status.DigestError = errorCode(failed)
 		c := t.Chains[region]

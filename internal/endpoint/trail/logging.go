@@ -42,6 +42,8 @@ type statusOutput struct {
 	IsLogging                         bool
 	LatestDeliveryError               string `json:",omitempty"`
 	LatestDeliveryTime                *epoch `json:",omitempty"`
+	LatestNotificationError           string `json:",omitempty"`
+	LatestNotificationTime            *epoch `json:",omitempty"`
 	StartLoggingTime                  *epoch `json:",omitempty"`
 	StopLoggingTime                   *epoch `json:",omitempty"`
 	LatestCloudWatchLogsDeliveryError string `json:",omitempty"`
@@ -74,6 +76,10 @@ func (s *Service) getTrailStatus(c *awsapi.Call, in *nameInput) (any, error) {
 		LatestDigestDeliveryError:         st.DigestError,
 		LatestDeliveryAttemptTime:         text(st.Attempt),
 		LatestDeliveryAttemptSucceeded:    text(st.Delivery),
+		LatestNotificationError:           st.NotifyError,
+		LatestNotificationTime:            at(st.Notify),
+		LatestNotificationAttemptTime:     text(st.NotifyAttempt),
+		LatestNotificationAttemptSucceed:  text(st.Notify),
 		TimeLoggingStarted:                text(t.Started),
 		TimeLoggingStopped:                text(t.Stopped),
 	}, nil

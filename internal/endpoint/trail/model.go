@@ -27,7 +27,8 @@ type trail struct {
 	Created    time.Time
 
 	Bucket, Prefix    string
-	SNSTopic          string
+	SNSTopic          string // as the user named it
+	SNSTopicARN       string
 	MultiRegion       bool
 	GlobalEvents      bool
 	LogFileValidation bool
@@ -98,6 +99,9 @@ type status struct {
 	DigestError       string
 	Logs              time.Time
 	LogsError         string
+	NotifyAttempt     time.Time `json:",omitzero"`
+	Notify            time.Time `json:",omitzero"`
+	NotifyError       string    `json:",omitempty"`
 }
 
 func trailKey(region, name string) string { return region + "/" + name }

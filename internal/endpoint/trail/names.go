@@ -11,6 +11,7 @@ var (
 	ipAddress  = regexp.MustCompile(`^\d+\.\d+\.\d+\.\d+$`)
 	adjacent   = regexp.MustCompile(`[._-]{2}`)
 	bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	topicName  = regexp.MustCompile(`^(arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:)?[A-Za-z0-9_-]{1,256}$`)
 )
 
 func alphanumeric(c byte) bool {

@@ -46,6 +46,15 @@ type LogGroups interface {
 	AppendTx(tx *state.Tx, region, group, stream string, at time.Time, events iter.Seq2[time.Time, string]) error
 }
 
+// Topics is what the deliverer needs of SNS. What is refused is an *awsapi.Error. Its methods may be called concurrently.
+type Topics interface {
+	// CheckTopic tells whether CloudTrail may publish to the topic, given by name or ARN, for the trail with that ARN; it
+	// returns the topic's ARN.
+	CheckTopic(region, topic, trail string) (arn string, err error)
+	// PublishTx publishes a message inside the caller's transaction.
+	PublishTx(tx *state.Tx, topic, trail, message string) error
+}
+
 // Options are what a Service needs. Store, Recorder, Buckets and LogGroups are required.
 type Options struct {
 	Account   string // the account the endpoint stands for
@@ -56,8 +65,11 @@ type Options struct {
 	// AllowRole tells whether a service principal may assume a role, and an action on a resource is then allowed; the
 	// error says which is not, as "trust" or "policy" would be told to the user. Nil allows every role.
 	AllowRole func(ctx context.Context, roleARN, service, action, resource string) error
-	// Key finds a KMS key by id, ARN or alias and returns its ARN; the error is an *awsapi.Error. Nil: there are no keys.
-	Key func(ctx context.Context, region, id string) (arn string, err error)
+	// Key finds a KMS key by id, ARN or alias and returns its ARN, if the key's policy lets CloudTrail encrypt with it for
+	// the trail with that ARN; the error is an *awsapi.Error. Nil: there are no keys.
+	Key func(ctx context.Context, region, id, trail string) (arn string, err error)
+	// Topics is SNS. Nil: there are no topics.
+	Topics Topics
 
 	// Fault is asked what is to go wrong on purpose with a log file or digest; nil: nothing is. It may be called
 	// concurrently, and says the same of the same key.

@@ -36,6 +36,8 @@ type trailOutput struct {
 	Name                       string
 	S3BucketName               string
 	S3KeyPrefix                string `json:",omitempty"`
+	SnsTopicName               string `json:",omitempty"`
+	SnsTopicARN                string `json:",omitempty"`
 	IncludeGlobalServiceEvents bool
 	IsMultiRegionTrail         bool
 	TrailARN                   string
@@ -54,7 +56,7 @@ func (t *trail) output() *trailOutput {
 		Name: t.Name, S3BucketName: t.Bucket, S3KeyPrefix: t.Prefix, TrailARN: t.ARN,
 		IncludeGlobalServiceEvents: t.GlobalEvents, IsMultiRegionTrail: t.MultiRegion,
 		LogFileValidationEnabled: t.LogFileValidation, CloudWatchLogsLogGroupArn: t.LogGroupARN,
-		CloudWatchLogsRoleArn: t.LogRoleARN, KmsKeyId: t.KMSKey,
+		CloudWatchLogsRoleArn: t.LogRoleARN, KmsKeyId: t.KMSKey, SnsTopicName: t.SNSTopic, SnsTopicARN: t.SNSTopicARN,
 	}
 }
 
@@ -143,8 +145,6 @@ func (s *Service) apply(ctx context.Context, t *trail, in *trailInput) error {
 		return fail("InvalidParameterCombinationException", "Multi-Region trail must include global service events.")
 	case in.IsOrganizationTrail != nil && *in.IsOrganizationTrail:
 		return fail("OrganizationsNotInUseException", "Your account is not a member of an organization.")
-	case in.SnsTopicName != nil && *in.SnsTopicName != "":
-		return fail("InsufficientSnsTopicPolicyException", "SNS Topic does not exist or the topic policy is incorrect!")
 	}
 	if in.S3BucketName != nil || in.S3KeyPrefix != nil {
 		if err := s.checkBucket(t); err != nil {
@@ -156,7 +156,34 @@ func (s *Service) apply(ctx context.Context, t *trail, in *trailInput) error {
 			return err
 		}
 	}
+	if err := s.applyTopic(t, in.SnsTopicName); err != nil {
+		return err
+	}
 	return s.applyKey(ctx, t, in.KmsKeyId)
+}
+
+func (s *Service) applyTopic(t *trail, name *string) error {
+	switch {
+	case name == nil:
+		return nil
+	case *name == "":
+		t.SNSTopic, t.SNSTopicARN = "", ""
+		return nil
+	case !topicName.MatchString(*name):
+		return fail("InvalidSnsTopicNameException", "SNS Topic name %q is not valid.", *name)
+	}
+	if s.opts.Topics != nil {
+		arn, err := s.opts.Topics.CheckTopic(t.HomeRegion, *name, t.ARN)
+		if err == nil {
+			t.SNSTopic, t.SNSTopicARN = *name, arn
+			return nil
+		}
+		var e *awsapi.Error
+		if !errors.As(err, &e) {
+			return err
+		}
+	}
+	return fail("InsufficientSnsTopicPolicyException", "SNS Topic does not exist or the topic policy is incorrect!")
 }
 
 func set[T any](field *T, v *T) {
@@ -238,7 +265,7 @@ func (s *Service) applyKey(ctx context.Context, t *trail, id *string) error {
 	case s.opts.Key == nil:
 		return fail("KmsKeyNotFoundException", "KMS key %s does not exist.", *id)
 	}
-	arn, err := s.opts.Key(ctx, t.HomeRegion, *id)
+	arn, err := s.opts.Key(ctx, t.HomeRegion, *id, t.ARN)
 	var e *awsapi.Error
 	switch {
 	case err == nil:
@@ -282,6 +309,7 @@ func (s *Service) updateTrail(c *awsapi.Call, in *trailInput) (any, error) {
 		t.MultiRegion, t.GlobalEvents = checked.MultiRegion, checked.GlobalEvents
 		t.LogFileValidation, t.ValidatedSince = checked.LogFileValidation, checked.ValidatedSince
 		t.LogGroupARN, t.LogRoleARN = checked.LogGroupARN, checked.LogRoleARN
+		t.SNSTopic, t.SNSTopicARN = checked.SNSTopic, checked.SNSTopicARN
 		out = t.output()
 		return nil
 	})
