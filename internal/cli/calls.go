@@ -98,10 +98,7 @@ func (a *app) eventsCommand() *cobra.Command {
 		},
 	}
 	f.add(c)
-	c.AddCommand(&cobra.Command{
-		Use: "show ID", Short: "Show one event whole, with the log file it came from", Args: exactArgs(1, "one event id"),
-		RunE: func(c *cobra.Command, args []string) error { return a.show(c.Context(), args[0]) },
-	})
+	c.AddCommand(a.showCommand())
 	return c
 }
 
@@ -130,22 +127,6 @@ func (a *app) list(ctx context.Context, f *filterFlags, args []string, what stri
 			fmt.Fprintf(a.Stderr, "%s of %s %s; --limit 0 shows all\n", thousands(int64(filter.Limit)), thousands(n), what)
 		} else if n == 0 {
 			fmt.Fprintf(a.Stderr, "no %s; aitrail status shows what has been collected\n", what)
-		}
-		return nil
-	})
-}
-
-// show prints an event as JSON, whatever the output format.
-func (a *app) show(ctx context.Context, id string) error {
-	return a.withDB(ctx, query.Options{}, func(db *query.DB) error {
-		events, err := db.Event(ctx, id)
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			if err := a.printJSON(query.AppendJSON(nil, e)); err != nil {
-				return err
-			}
 		}
 		return nil
 	})
