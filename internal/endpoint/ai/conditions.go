@@ -7,15 +7,23 @@ import (
 	"github.com/aitrail/aitrail/internal/endpoint/policy"
 )
 
-// Conditions is the condition keys that Bedrock gives to IAM: the guardrail that a call names
+// Conditions is the condition keys that the services give to IAM: the tags that a call gives to what it makes
+// (aws:RequestTag, aws:TagKeys) and, for Bedrock, the guardrail that a call names
 // (bedrock:GuardrailIdentifier, with its version behind a colon when it isn't the draft), the inference profile
 // through which it invokes a model (bedrock:InferenceProfileArn), and the kind of API key (bedrock:bearerTokenType).
 func (s *service) Conditions(c *awsapi.Call) policy.Context {
 	k, ok := s.call(c)
-	if !ok || s.signing != "bedrock" {
+	if !ok {
 		return nil
 	}
 	keys := policy.Context{}
+	for name, value := range requestTags(k.in) {
+		keys["aws:RequestTag/"+name] = []string{value}
+		keys["aws:TagKeys"] = append(keys["aws:TagKeys"], name)
+	}
+	if s.signing != "bedrock" {
+		return keys
+	}
 	identifier, version := text(k.in, "guardrailIdentifier"), text(k.in, "guardrailVersion")
 	if identifier == "" {
 		identifier, version = text(k.in, "guardrailConfig", "guardrailIdentifier"), text(k.in, "guardrailConfig", "guardrailVersion")
@@ -41,4 +49,26 @@ func (s *service) Conditions(c *awsapi.Call) policy.Context {
 		}
 	}
 	return keys
+}
+
+// requestTags are the tags in a call's input: a list of keys and values, or a map, in either spelling.
+func requestTags(in obj) map[string]string {
+	out := map[string]string{}
+	for _, member := range []string{"tags", "Tags", "TagList", "tagsMap"} {
+		switch v := in[member].(type) {
+		case []any:
+			for _, t := range v {
+				for _, spelling := range [][2]string{{"key", "value"}, {"Key", "Value"}} {
+					if key := text(t, spelling[0]); key != "" {
+						out[key] = text(t, spelling[1])
+					}
+				}
+			}
+		case map[string]any:
+			for key := range v {
+				out[key] = text(v, key)
+			}
+		}
+	}
+	return out
 }
