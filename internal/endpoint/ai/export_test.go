@@ -2,7 +2,8 @@ package ai
 
 import "github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
 
-// Served names every operation the package serves, as "client.Operation", with the model's operation.
+// Served names every operation the package serves, as "client.Operation", with the model's operation; those that
+// only their models serve too.
 func Served() map[string]*smithy.Operation {
 	out := map[string]*smithy.Operation{}
 	rules := (&backend{}).rules()
@@ -11,12 +12,11 @@ func Served() map[string]*smithy.Operation {
 			panic(err)
 		}
 		for name, op := range c.model.Operations {
-			if rules[c.name+"."+name] != nil {
-				out[c.name+"."+name] = op
-			}
+			out[c.name+"."+name] = op
+			delete(rules, c.name+"."+name)
 		}
 	}
-	if len(out) != len(rules) {
+	if len(rules) > 0 {
 		panic("rules for operations that no model has")
 	}
 	return out

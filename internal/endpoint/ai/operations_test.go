@@ -3,6 +3,7 @@ package ai_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -97,7 +98,7 @@ func request(op *smithy.Operation, in map[string]any) (*http.Request, []byte) {
 	path, query, header, rest := op.URI, url.Values{}, http.Header{}, map[string]any{}
 	for name, v := range in {
 		m := op.Input.Member(name)
-		text, _ := v.(string)
+		text := fmt.Sprint(v)
 		switch m.In {
 		case "uri":
 			path = strings.NewReplacer("{"+m.WireName()+"}", url.PathEscape(text), "{"+m.WireName()+"+}", url.PathEscape(text)).Replace(path)
@@ -119,7 +120,11 @@ func request(op *smithy.Operation, in map[string]any) (*http.Request, []byte) {
 			panic(err)
 		}
 	}
-	r := httptest.NewRequest(op.Method, path+"?"+query.Encode(), nil)
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	r := httptest.NewRequest(op.Method, path+separator+query.Encode(), nil)
 	r.Header = header
 	return r, body
 }

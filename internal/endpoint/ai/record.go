@@ -86,6 +86,9 @@ func (c *call) recorded(s *smithy.Shape, v map[string]any, only []string) any {
 // redacted walks a value: members in lower camel case, blobs left out, what the model marks as sensitive and what the
 // rule names replaced.
 func (c *call) redacted(s *smithy.Shape, v any, path string) any {
+	if s != nil && s.Sensitive && path != "" {
+		return c.marker()
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
@@ -140,14 +143,29 @@ func (c *call) member(s *smithy.Shape, name string, v any, path string) (any, bo
 	switch {
 	case isBlob || m.In == "statusCode":
 		return nil, false
-	case m.Sensitive || m.Shape.Sensitive:
-		if c.client.hidden != "" {
-			return c.client.hidden, true
-		}
-		return hiddenValue, true
+	case m.Sensitive || m.Shape.Sensitive || c.secret(name):
+		return c.marker(), true
 	default:
 		return c.redacted(m.Shape, v, at), true
 	}
+}
+
+// secret tells whether the input has a member of the name that is sensitive: what came under it isn't shown in answers
+// either, where some models have forgotten to say so.
+func (c *call) secret(name string) bool {
+	if c.op.Input == nil {
+		return false
+	}
+	m := c.op.Input.Member(name)
+	return m != nil && (m.Sensitive || m.Shape.Sensitive)
+}
+
+// marker is what stands in records for what is sensitive.
+func (c *call) marker() string {
+	if c.client.hidden != "" {
+		return c.client.hidden
+	}
+	return hiddenValue
 }
 
 func item(s *smithy.Shape) *smithy.Shape {

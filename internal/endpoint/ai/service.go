@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aitrail/aitrail/internal/catalog"
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
 	"github.com/aitrail/aitrail/internal/endpoint/ai/upstream"
@@ -35,13 +34,14 @@ type Options struct {
 // New returns the AI services, one for each signing name. Models are loaded at a service's first call.
 func New(opts Options) []awsapi.Service {
 	b := &backend{Options: opts, foundations: sync.OnceValue(parseFoundations)}
-	rules := b.rules()
+	b.written = b.rules()
+	index := sync.OnceValues(smithy.LoadIndex)
 	var names []string
 	bySigning := map[string]*service{}
 	for _, c := range clients() {
 		s := bySigning[c.signing]
 		if s == nil {
-			s = &service{signing: c.signing, rules: rules}
+			s = &service{backend: b, signing: c.signing, index: index}
 			bySigning[c.signing] = s
 			names = append(names, c.signing)
 		}
@@ -58,106 +58,129 @@ func New(opts Options) []awsapi.Service {
 type backend struct {
 	Options
 	foundations func() []*foundation
-}
-
-// client is what is particular to one SDK client's API.
-type client struct {
-	name    string // "bedrock-runtime"
-	signing string
-	source  string // eventSource
-	prefix  string // of IAM actions and ARNs
-	hidden  string // what stands in records for sensitive members; "" is hiddenValue
-	invalid string // error code for input that fails the model's checks; "" is ValidationException
-
-	once  sync.Once
-	model *smithy.Model
-	facts map[string]*catalog.Operation
-	err   error
-}
-
-// hiddenValue is AWS's most common marker of a value left out of a record.
-const hiddenValue = "HIDDEN_DUE_TO_SECURITY_REASONS"
-
-func clients() []*client {
-	bedrock := func(name string) *client {
-		return &client{name: name, signing: "bedrock", source: "bedrock.amazonaws.com", prefix: "bedrock"}
-	}
-	own := func(name string) *client {
-		return &client{name: name, signing: name, source: name + ".amazonaws.com", prefix: name}
-	}
-	sagemaker := func(name string) *client {
-		return &client{name: name, signing: "sagemaker", source: "sagemaker.amazonaws.com", prefix: "sagemaker"}
-	}
-	polly, transcribe, runtime := own("polly"), own("transcribe"), sagemaker("sagemaker-runtime")
-	polly.hidden = "**********"
-	transcribe.invalid = "BadRequestException"
-	runtime.invalid = "ValidationError"
-	return []*client{
-		bedrock("bedrock-runtime"), bedrock("bedrock"), bedrock("bedrock-agent-runtime"), bedrock("bedrock-agent"),
-		runtime, sagemaker("sagemaker"),
-		own("comprehend"), own("rekognition"), own("textract"), own("translate"), polly, transcribe,
-	}
-}
-
-// load reads the client's model and what the catalog knows of its operations, once.
-func (c *client) load() error {
-	c.once.Do(func() {
-		if c.model, c.err = smithy.Load(c.name); c.err != nil {
-			return
-		}
-		if c.name == "bedrock" {
-			c.err = c.model.Define("PutFoundationModelEntitlement", "POST", "/foundation-model-entitlement", []string{"modelId"}, []string{"status"})
-		}
-		c.facts = make(map[string]*catalog.Operation, len(c.model.Operations))
-		for name := range c.model.Operations {
-			if _, op := catalog.OperationOf(c.name, name); op != nil {
-				c.facts[name] = op
-			}
-		}
-	})
-	return c.err
+	written     map[string]*rule // by "client.Operation"; other operations are served by their models alone
 }
 
 // service is all clients of one signing name.
 type service struct {
+	backend *backend
 	signing string
 	clients []*client
-	rules   map[string]*rule // by "client.Operation"
+	index   func() (*smithy.Index, error)
+
+	once   sync.Once
+	tables []*smithy.Table // of the clients
 }
 
 func (s *service) SigningNames() []string { return []string{s.signing} }
 
-// route finds the client, operation and labels of a request.
-func (s *service) route(r *http.Request) (c *client, op *smithy.Operation, labels map[string]string) {
-	best := 0
-	for _, candidate := range s.clients {
-		if candidate.load() != nil {
-			continue
+// load finds the clients' routes in the index. Without an index nothing is routed.
+func (s *service) load() []*smithy.Table {
+	s.once.Do(func() {
+		index, err := s.index()
+		if err != nil {
+			return
 		}
-		o, l, fit := candidate.model.Match(r)
-		if o == nil || fit <= best || s.rules[candidate.name+"."+o.Name] == nil {
-			continue
+		for _, c := range s.clients {
+			for _, t := range index.Tables {
+				if t.Client != c.name {
+					continue
+				}
+				if c.name == "bedrock" {
+					t.Routes = append(t.Routes, entitlement)
+				}
+				s.tables = append(s.tables, t)
+			}
 		}
-		c, op, labels, best = candidate, o, l, fit
-	}
-	return c, op, labels
+	})
+	return s.tables
 }
 
-func (s *service) Route(r *http.Request, _ []byte) (string, awsapi.Protocol, bool) {
-	c, op, _ := s.route(r)
-	if op == nil {
-		if r.Header.Get("X-Amz-Target") != "" {
-			return "", awsapi.JSON11, false
+// match is a route of a client's that fits a request.
+type match struct {
+	client *client
+	table  *smithy.Table
+	name   string
+	labels map[string]string
+	fit    int
+}
+
+// route finds the client and operation of a request. Only where two APIs of a signing name have the same route their
+// models are needed.
+func (s *service) route(r *http.Request, body []byte) *match {
+	var best []*match
+	for i, t := range s.load() {
+		m := &match{client: s.clients[i], table: t}
+		if m.name, m.labels, m.fit = t.Match(r); m.name == "" {
+			continue
 		}
-		return "", awsapi.RESTJSON, false
+		switch {
+		case len(best) == 0 || m.fit > best[0].fit:
+			best = []*match{m}
+		case m.fit == best[0].fit:
+			best = append(best, m)
+		}
 	}
+	switch len(best) {
+	case 0:
+		return nil
+	case 1:
+		return best[0]
+	}
+	return s.decide(best, r, body)
+}
+
+// decide picks among the same routes of several APIs the one whose input the request is.
+func (s *service) decide(among []*match, r *http.Request, body []byte) *match {
+	var picked *match
+	most := -1
+	for _, m := range among {
+		if m.client.load() != nil {
+			continue
+		}
+		op := m.client.model.Operations[m.name]
+		in, err := op.Decode(r, m.labels, body)
+		fits := 0
+		if err == nil {
+			fits = 100 + 10*len(in)
+		}
+		if err == nil && op.Check(in) == "" {
+			fits += 1000
+		}
+		if classicLex(m.labels) == (m.client.name == "lex-models") {
+			fits += 5
+		}
+		if fits > most {
+			picked, most = m, fits
+		}
+	}
+	return picked
+}
+
+// classicLex tells whether a label is the ARN of a resource of Lex's first version: "bot:name" where the second has
+// "bot/id".
+func classicLex(labels map[string]string) bool {
+	arn := strings.SplitN(labels["resourceArn"]+labels["resourceARN"], ":", 6)
+	return len(arn) == 6 && strings.Contains(arn[5], ":")
+}
+
+func (s *service) Route(r *http.Request, body []byte) (string, awsapi.Protocol, bool) {
+	m := s.route(r, body)
 	switch {
-	case c.model.Protocol != "json":
-		return op.Name, awsapi.RESTJSON, true
-	case c.model.JSONVersion == "1.0":
-		return op.Name, awsapi.JSON10, true
+	case m == nil && smithy.IsCBOR(r):
+		return "", awsapi.CBOR, false
+	case m == nil && r.Header.Get("X-Amz-Target") != "":
+		return "", awsapi.JSON11, false
+	case m == nil:
+		return "", awsapi.RESTJSON, false
+	case m.table.Protocol != "json":
+		return m.name, awsapi.RESTJSON, true
+	case smithy.IsCBOR(r):
+		return m.name, awsapi.CBOR, true
+	case m.table.JSONVersion == "1.0":
+		return m.name, awsapi.JSON10, true
 	default:
-		return op.Name, awsapi.JSON11, true
+		return m.name, awsapi.JSON11, true
 	}
 }
 
@@ -183,12 +206,13 @@ func (s *service) call(c *awsapi.Call) (*call, bool) {
 	if k, ok := c.Request.Context().Value(callKey{}).(*call); ok && k.Call == c {
 		return k, true
 	}
-	client, op, labels := s.route(c.Request)
-	if op == nil {
+	m := s.route(c.Request, c.Body)
+	if m == nil || m.client.load() != nil {
 		return nil, false
 	}
-	k := &call{Call: c, client: client, op: op, rule: s.rules[client.name+"."+op.Name]}
-	k.in, k.bad = op.Decode(c.Request, labels, c.Body)
+	op := m.client.model.Operations[m.name]
+	k := &call{Call: c, client: m.client, op: op, rule: s.backend.rule(m.client, op)}
+	k.in, k.bad = op.Decode(c.Request, m.labels, c.Body)
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), callKey{}, k))
 	return k, true
 }
@@ -248,17 +272,26 @@ func (s *service) Serve(c *awsapi.Call) (*awsapi.Response, error) {
 	return k.answer(out)
 }
 
-// invalid is the service's error for bad input.
+// invalid is the service's error for bad input: ValidationException, which is what AWS's own frameworks say before a
+// service sees the input, unless the API is a REST API that has another.
 func (c *call) invalid(format string, args ...any) *awsapi.Error {
-	code := c.client.invalid
-	if code == "" {
-		code = "ValidationException"
+	name := "ValidationException"
+	if c.client.invalid != "" {
+		name = c.client.invalid
+	} else if _, ok := c.client.model.Errors[name]; !ok && c.client.model.Protocol == "rest-json" {
+		if e := code(c.op, invalid); e != "" {
+			name = e
+		}
 	}
-	return fail(code, 400, format, args...)
+	return fail(name, c.client.model.Errors[name], format, args...)
 }
 
 func (c *call) answer(out map[string]any) (*awsapi.Response, error) {
-	status, h, body, err := c.op.Encode(out)
+	encode := c.op.Encode
+	if smithy.IsCBOR(c.Request) {
+		encode = c.op.EncodeCBOR
+	}
+	status, h, body, err := encode(out)
 	if err != nil {
 		return nil, err
 	}

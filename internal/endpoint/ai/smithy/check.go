@@ -152,11 +152,11 @@ func (c *checker) rangeOf(s *Shape, n float64, v any, path string) {
 	}
 }
 
-// regexp is the shape's pattern for the whole value, or nil where it has none or uses what Go's syntax lacks.
+// regexp is the shape's pattern for the whole value, or nil where it has none or Go can make nothing of it.
 func (s *Shape) regexp() *regexp.Regexp {
 	s.once.Do(func() {
 		if s.Pattern != "" {
-			s.pattern, _ = regexp.Compile("^(?:" + s.Pattern + ")$")
+			s.pattern, _ = regexp.Compile("^(?:" + goPattern(s.Pattern) + ")$")
 		}
 	})
 	return s.pattern

@@ -25,6 +25,13 @@ func (op *Operation) Decode(r *http.Request, labels map[string]string, body []by
 		return in, nil
 	}
 	if op.Model.Protocol == "json" {
+		if IsCBOR(r) && len(body) > 0 {
+			raw, err := decodeCBOR(body)
+			if err != nil {
+				return in, err
+			}
+			return in, convertMembers(op.Input, raw, in)
+		}
 		return in, decodeBody(op.Input, body, in)
 	}
 	var failed error
@@ -62,6 +69,8 @@ func (op *Operation) Decode(r *http.Request, labels map[string]string, body []by
 	}
 	m := op.Input.Member(payload)
 	switch {
+	case m.Shape.EventStream:
+		in[payload] = map[string]any{} // what the client sends later isn't the call's input
 	case m.Shape.Type == "blob":
 		if len(body) > 0 {
 			in[payload] = body
@@ -87,6 +96,11 @@ func decodeBody(s *Shape, body []byte, in map[string]any) error {
 	if err := d.Decode(&raw); err != nil {
 		return fmt.Errorf("%w: the body is no JSON object", ErrSerialization)
 	}
+	return convertMembers(s, raw, in)
+}
+
+// convertMembers reads the members of a body. It returns the first error, and what can be read in spite of it.
+func convertMembers(s *Shape, raw, in map[string]any) error {
 	var failed error
 	for i := range s.Members {
 		m := &s.Members[i]
@@ -118,6 +132,17 @@ func set(in map[string]any, m *Member, values []string) error {
 			list = append(list, item)
 		}
 		in[m.Name] = list
+		return nil
+	}
+	if m.JSON {
+		text, err := base64.StdEncoding.DecodeString(values[0])
+		if err == nil {
+			err = json.Unmarshal(text, new(any))
+		}
+		if err != nil {
+			return fmt.Errorf("%w at %q", ErrSerialization, m.Name)
+		}
+		in[m.Name] = string(text)
 		return nil
 	}
 	v, err := fromText(m.Shape, m.Format, values[0])

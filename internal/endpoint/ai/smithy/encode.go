@@ -1,6 +1,7 @@
 package smithy
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -46,6 +47,9 @@ func (op *Operation) Encode(out map[string]any) (status int, h http.Header, body
 		}
 	}
 	if p := op.Output.Payload; p != "" {
+		if op.Output.Member(p).Shape.EventStream {
+			return status, h, nil, nil
+		}
 		switch v := inBody[p].(type) {
 		case nil:
 			return status, h, nil, nil
@@ -71,6 +75,9 @@ func (op *Operation) Encode(out map[string]any) (status int, h http.Header, body
 }
 
 func toText(m *Member, v any) string {
+	if text, ok := v.(string); ok && m.JSON {
+		return base64.StdEncoding.EncodeToString([]byte(text))
+	}
 	switch v := v.(type) {
 	case time.Time:
 		if m.Format == "iso8601" || m.Shape.Format == "iso8601" {

@@ -70,3 +70,14 @@ func (e *EventWriter) Send(event string, v map[string]any) error {
 	e.flush()
 	return nil
 }
+
+// Kinds are the events of the stream, without the errors.
+func (e *EventWriter) Kinds() []*Member {
+	var list []*Member
+	for i := range e.shape.Members {
+		if m := &e.shape.Members[i]; !m.Shape.Exception {
+			list = append(list, m)
+		}
+	}
+	return list
+}

@@ -10,23 +10,27 @@ import (
 	"sync"
 )
 
-//go:generate go run ./gen -botocore ${BOTOCORE_DATA} -out models bedrock bedrock-runtime bedrock-agent bedrock-agent-runtime sagemaker sagemaker-runtime comprehend rekognition textract translate polly transcribe
+//go:generate go run ./gen -botocore ${BOTOCORE_DATA} -out models
 
 //go:embed models
 var models embed.FS
 
+// Head is what is said of a whole API.
+type Head struct {
+	Client      string // botocore's name: "bedrock-runtime"
+	Version     string // "2023-09-30"
+	Protocol    string // "rest-json" or "json"
+	JSONVersion string `json:",omitempty"` // "1.0" or "1.1" for protocol "json"
+	Target      string `json:",omitempty"` // the prefix of X-Amz-Target
+	Signing     string // the service in a credential scope
+}
+
 // Model is one SDK client's API. It is read only once loaded.
 type Model struct {
-	Client      string                // botocore's name: "bedrock-runtime"
-	Version     string                // "2023-09-30"
-	Protocol    string                // "rest-json" or "json"
-	JSONVersion string                `json:",omitempty"` // "1.0" or "1.1" for protocol "json"
-	Target      string                `json:",omitempty"` // the prefix of X-Amz-Target
-	Signing     string                // the service in a credential scope
-	Operations  map[string]*Operation // by name
-	Shapes      map[string]*Shape     // by name
-
-	routes router
+	Head
+	Operations map[string]*Operation // by name
+	Shapes     map[string]*Shape     // by name
+	Errors     map[string]int        // HTTP statuses by error code
 }
 
 // Operation is one operation of a Model.
@@ -40,6 +44,8 @@ type Operation struct {
 	Status     int    `json:",omitempty"` // 0 means 200
 	InputName  string `json:",omitempty"`
 	OutputName string `json:",omitempty"`
+	// Errors are the codes of the errors that the operation is modelled to answer with, sorted.
+	Errors []string `json:",omitempty"`
 }
 
 // Shape is a type of a Model.
@@ -78,6 +84,7 @@ type Member struct {
 	Sensitive bool   `json:",omitempty"`
 	Token     bool   `json:",omitempty"` // an idempotency token: SDKs fill it in
 	Payload   bool   `json:",omitempty"` // of events: the member is the whole message
+	JSON      bool   `json:",omitempty"` // of headers: the text is base64 of a JSON value
 }
 
 // WireName is the member's name in a message.
@@ -100,22 +107,30 @@ func (s *Shape) Member(name string) *Member {
 
 // Load reads the embedded model of an SDK client.
 func Load(client string) (*Model, error) {
-	packed, err := models.ReadFile("models/" + client + ".json.gz")
-	if err != nil {
-		return nil, fmt.Errorf("loading the API model of %q: %w", client, err)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, fmt.Errorf("loading the API model of %q: %w", client, err)
-	}
 	m := &Model{}
-	if err := json.NewDecoder(z).Decode(m); err != nil {
-		return nil, fmt.Errorf("loading the API model of %q: %w", client, err)
+	if err := unpack(client, m); err != nil {
+		return nil, err
 	}
 	return m, m.link()
 }
 
-// link turns names into pointers and builds the routes.
+// unpack reads one of the embedded files.
+func unpack(name string, v any) error {
+	packed, err := models.ReadFile("models/" + name + ".json.gz")
+	if err != nil {
+		return fmt.Errorf("loading the API model of %q: %w", name, err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return fmt.Errorf("loading the API model of %q: %w", name, err)
+	}
+	if err := json.NewDecoder(z).Decode(v); err != nil {
+		return fmt.Errorf("loading the API model of %q: %w", name, err)
+	}
+	return nil
+}
+
+// link turns names into pointers.
 func (m *Model) link() error {
 	find := func(name string) (*Shape, error) {
 		if s := m.Shapes[name]; s != nil || name == "" {
@@ -143,9 +158,6 @@ func (m *Model) link() error {
 		if op.Output, err = find(op.OutputName); err != nil {
 			return err
 		}
-		if m.Protocol == "rest-json" {
-			m.routes.add(op)
-		}
 	}
 	return nil
 }
@@ -165,6 +177,5 @@ func (m *Model) Define(name, method, uri string, input, output []string) error {
 	structure("Request", input).Required = input
 	structure("Response", output)
 	m.Operations[name] = &Operation{Method: method, URI: uri, InputName: name + "Request", OutputName: name + "Response"}
-	m.routes = router{}
 	return m.link()
 }

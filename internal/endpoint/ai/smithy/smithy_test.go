@@ -26,14 +26,35 @@ func load(t testing.TB, client string) *smithy.Model {
 	return m
 }
 
-var clients = []string{
-	"bedrock", "bedrock-runtime", "bedrock-agent", "bedrock-agent-runtime", "sagemaker", "sagemaker-runtime",
-	"comprehend", "rekognition", "textract", "translate", "polly", "transcribe",
+func table(t testing.TB, client string) *smithy.Table {
+	t.Helper()
+	index, err := smithy.LoadIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range index.Tables {
+		if table.Client == client {
+			return table
+		}
+	}
+	t.Fatalf("the index has no %s", client)
+	return nil
 }
 
 func TestLoad(t *testing.T) {
-	for _, client := range clients {
+	index, err := smithy.LoadIndex()
+	if err != nil || index.Source == "" {
+		t.Fatalf("the models are of %q: %v", index.Source, err)
+	}
+	clients := smithy.Clients()
+	if len(clients) < 60 || len(clients) != len(index.Tables) {
+		t.Errorf("%d clients, %d of them in the index", len(clients), len(index.Tables))
+	}
+	for i, client := range clients {
 		m := load(t, client)
+		if m.Head != index.Tables[i].Head || len(m.Operations) != len(index.Tables[i].Routes) {
+			t.Errorf("%s is not what the index says: %+v", client, index.Tables[i].Head)
+		}
 		if len(m.Operations) == 0 || m.Signing == "" || m.Version == "" {
 			t.Errorf("%s: %d operations, signing name %q, version %q", client, len(m.Operations), m.Signing, m.Version)
 		}
@@ -44,7 +65,7 @@ func TestLoad(t *testing.T) {
 }
 
 func TestMatch(t *testing.T) {
-	agent, runtime, bedrock := load(t, "bedrock-agent"), load(t, "bedrock-agent-runtime"), load(t, "bedrock-runtime")
+	agent, runtime, bedrock := table(t, "bedrock-agent"), table(t, "bedrock-agent-runtime"), table(t, "bedrock-runtime")
 	for _, tc := range []struct {
 		method, path string
 		want         string
@@ -62,9 +83,9 @@ func TestMatch(t *testing.T) {
 		{"POST", "/agents", "ListAgents", nil},
 	} {
 		best, name, labels := 0, "", map[string]string(nil)
-		for _, m := range []*smithy.Model{agent, runtime, bedrock} {
+		for _, m := range []*smithy.Table{agent, runtime, bedrock} {
 			if op, l, fit := m.Match(httptest.NewRequest(tc.method, tc.path, nil)); fit > best {
-				best, name, labels = fit, op.Name, l
+				best, name, labels = fit, op, l
 			}
 		}
 		if diff := cmp.Diff(tc.labels, labels); name != tc.want || diff != "" && len(tc.labels)+len(labels) > 0 {
@@ -80,14 +101,11 @@ func decode(t *testing.T, client, operation, method, url, body string, header ht
 	for k, v := range header {
 		r.Header[k] = v
 	}
-	op, labels, _ := m.Match(r)
-	if op == nil {
-		op = m.Operations[operation]
+	name, labels, _ := table(t, client).Match(r)
+	if name != operation {
+		t.Fatalf("%s %s is %q, want %s", method, url, name, operation)
 	}
-	if op.Name != operation {
-		t.Fatalf("%s %s is %s, want %s", method, url, op.Name, operation)
-	}
-	return op.Decode(r, labels, []byte(body))
+	return m.Operations[name].Decode(r, labels, []byte(body))
 }
 
 func TestDecode(t *testing.T) {

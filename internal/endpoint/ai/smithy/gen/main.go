@@ -2,8 +2,10 @@
 //
 //	BOTOCORE_DATA=…/site-packages/botocore/data go generate ./internal/endpoint/ai/smithy
 //
-// A client's newest version is taken, whole but for its prose: documentation, examples, paginators and what only clients
-// need are left out. botocore is under the Apache License 2.0; what is kept of it are the facts of the interface.
+// It writes a file for each client that the catalog of AI services names and botocore has, and an index of them all,
+// which is what requests are routed by. A client's newest version is taken, whole but for its prose: documentation,
+// examples, paginators and what only clients need are left out. botocore is under the Apache License 2.0; what is kept of
+// it are the facts of the interface.
 package main
 
 import (
@@ -16,8 +18,10 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 
+	"github.com/aitrail/aitrail/internal/catalog"
 	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
 )
 
@@ -38,6 +42,7 @@ type source struct {
 			ResponseCode int    `json:"responseCode"`
 		} `json:"http"`
 		Input, Output struct{ Shape string }
+		Errors        []struct{ Shape string }
 	}
 	Shapes map[string]sourceShape
 }
@@ -50,6 +55,7 @@ type sourceMember struct {
 	IdempotentToken bool   `json:"idempotencyToken"`
 	Sensitive       bool   `json:"sensitive"`
 	EventPayload    bool   `json:"eventpayload"`
+	JSON            bool   `json:"jsonvalue"`
 }
 
 type sourceShape struct {
@@ -69,6 +75,10 @@ type sourceShape struct {
 	EventStream     bool `json:"eventstream"`
 	Event           bool
 	Exception       bool
+	Error           struct {
+		Code   string
+		Status int `json:"httpStatusCode"`
+	}
 }
 
 func main() {
@@ -80,19 +90,69 @@ func main() {
 		log.Print("BOTOCORE_DATA is not set: the API models stay as they are")
 		return
 	}
-	for _, client := range flag.Args() {
-		if err := generate(*data, *out, client); err != nil {
-			log.Fatalf("generating %s: %v", client, err)
-		}
+	if err := generateAll(*data, *out); err != nil {
+		log.Fatal(err)
 	}
 }
 
-func generate(data, out, client string) error {
-	src, err := read(data, client)
+var version = regexp.MustCompile(`__version__ = '([0-9.]+)'`)
+
+// generateAll writes the models of all clients and their index.
+func generateAll(data, out string) error {
+	about, err := os.ReadFile(filepath.Join(data, "..", "__init__.py"))
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(convert(client, src))
+	found := version.FindSubmatch(about)
+	if found == nil {
+		return fmt.Errorf("no version in %s", filepath.Join(data, "..", "__init__.py"))
+	}
+	old, err := filepath.Glob(filepath.Join(out, "*.json.gz"))
+	if err != nil {
+		return err
+	}
+	for _, name := range old {
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	index := smithy.Index{Source: "botocore " + string(found[1])}
+	for _, service := range catalog.Services() {
+		for _, api := range service.APIs {
+			if files, err := versions(data, api.Client); err != nil || len(files) == 0 {
+				log.Printf("%s: botocore has no client %s", service.Key, api.Client)
+				continue
+			}
+			table, err := generate(data, out, api.Client)
+			if err != nil {
+				return fmt.Errorf("generating %s: %w", api.Client, err)
+			}
+			if table.Signing != api.SigningName {
+				return fmt.Errorf("%s is signed for %s, not %s as the catalog says", api.Client, table.Signing, api.SigningName)
+			}
+			index.Tables = append(index.Tables, table)
+		}
+	}
+	sort.Slice(index.Tables, func(i, j int) bool { return index.Tables[i].Client < index.Tables[j].Client })
+	return write(filepath.Join(out, "index.json.gz"), index)
+}
+
+func generate(data, out, client string) (*smithy.Table, error) {
+	src, err := read(data, client)
+	if err != nil {
+		return nil, err
+	}
+	m := convert(client, src)
+	table := &smithy.Table{Head: m.Head}
+	for name, op := range m.Operations {
+		table.Routes = append(table.Routes, smithy.Route{Name: name, Method: op.Method, URI: op.URI})
+	}
+	sort.Slice(table.Routes, func(i, j int) bool { return table.Routes[i].Name < table.Routes[j].Name })
+	return table, write(filepath.Join(out, client+".json.gz"), m)
+}
+
+func write(name string, v any) error {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
@@ -107,16 +167,22 @@ func generate(data, out, client string) error {
 	if err := z.Close(); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(out, client+".json.gz"), packed.Bytes(), 0o644)
+	return os.WriteFile(name, packed.Bytes(), 0o644)
 }
 
-// read finds the newest version of the client's model, packed or not.
-func read(data, client string) (*source, error) {
+// versions are the client's models, packed or not, the oldest first.
+func versions(data, client string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(data, client, "*", "service-2.json*"))
+	sort.Strings(files)
+	return files, err
+}
+
+// read reads the newest version of the client's model.
+func read(data, client string) (*source, error) {
+	files, err := versions(data, client)
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("no model in %s: %v", filepath.Join(data, client), err)
 	}
-	sort.Strings(files)
 	name := files[len(files)-1]
 	f, err := os.Open(name)
 	if err != nil {
@@ -135,9 +201,17 @@ func read(data, client string) (*source, error) {
 
 func convert(client string, src *source) *smithy.Model {
 	m := &smithy.Model{
-		Client: client, Version: src.Metadata.APIVersion, Protocol: src.Metadata.Protocol,
-		JSONVersion: src.Metadata.JSONVersion, Target: src.Metadata.TargetPrefix, Signing: src.Metadata.SigningName,
-		Operations: map[string]*smithy.Operation{}, Shapes: map[string]*smithy.Shape{},
+		Head: smithy.Head{
+			Client: client, Version: src.Metadata.APIVersion, Protocol: src.Metadata.Protocol,
+			JSONVersion: src.Metadata.JSONVersion, Target: src.Metadata.TargetPrefix, Signing: src.Metadata.SigningName,
+		},
+		Operations: map[string]*smithy.Operation{}, Shapes: map[string]*smithy.Shape{}, Errors: map[string]int{},
+	}
+	switch m.Protocol {
+	case "rest-json":
+		m.JSONVersion, m.Target = "", ""
+	case "smithy-rpc-v2-cbor":
+		m.Protocol = "json" // clients of older SDKs speak it, and all services of that protocol are served in CBOR too
 	}
 	if m.Signing == "" {
 		m.Signing = src.Metadata.Endpoint
@@ -147,6 +221,19 @@ func convert(client string, src *source) *smithy.Model {
 		if c := o.HTTP.ResponseCode; c != 200 {
 			op.Status = c
 		}
+		for _, e := range o.Errors {
+			shape := src.Shapes[e.Shape]
+			code, status := shape.Error.Code, shape.Error.Status
+			if code == "" {
+				code = e.Shape
+			}
+			if status == 0 {
+				status = 400
+			}
+			op.Errors = append(op.Errors, code)
+			m.Errors[code] = status
+		}
+		sort.Strings(op.Errors)
 		m.Operations[name] = op
 		for _, root := range []string{o.Input.Shape, o.Output.Shape} {
 			keep(m, src, root)
@@ -182,7 +269,7 @@ func keep(m *smithy.Model, src *source, name string) {
 		v := in.Members[member]
 		s.Members = append(s.Members, smithy.Member{
 			Name: member, ShapeName: v.Shape, In: v.Location, Wire: v.LocationName, Format: v.TimestampFormat,
-			Sensitive: v.Sensitive, Token: v.IdempotentToken, Payload: v.EventPayload,
+			Sensitive: v.Sensitive, Token: v.IdempotentToken, Payload: v.EventPayload, JSON: v.JSON,
 		})
 		keep(m, src, v.Shape)
 	}

@@ -1,0 +1,58 @@
+package ai
+
+import (
+	"strings"
+
+	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
+)
+
+// arnOf is an ARN of a kind of resource in the call's account and Region, such as the shape allows: with the resource's
+// part in one of the usual forms, or else as the pattern has it. own "" invents the id.
+func (c *call) arnOf(s *smithy.Shape, kind, own string, seed uint64) string {
+	if kind == "" {
+		kind = "Resource"
+	}
+	if own == "" {
+		own = id(10, lowerDigits, c.ID, kind)
+	}
+	dashed, camel := kebab(kind), smithy.LowerFirst(kind)
+	forms := []string{dashed + "/" + own, camel + "/" + own, strings.ToLower(kind) + "/" + own, dashed + ":" + own, camel + ":" + own, own}
+	if s == nil {
+		return c.arn(forms[0])
+	}
+	for _, f := range forms {
+		if arn := c.arn(f); s.Allows(arn) {
+			return arn
+		}
+	}
+	sampled, ok := s.Sample(seed)
+	parts := strings.SplitN(sampled, ":", 6)
+	if !ok || len(parts) < 6 || parts[0] != "arn" {
+		return c.arn(forms[0])
+	}
+	for _, change := range []struct {
+		at   int
+		text string
+	}{
+		{1, "aws"}, {3, c.Region}, {4, c.Account},
+		{5, parts[5][:strings.LastIndexAny(parts[5], "/:")+1] + own},
+	} {
+		old := parts[change.at]
+		if old == "" {
+			continue
+		}
+		parts[change.at] = change.text
+		if !s.Allows(strings.Join(parts, ":")) {
+			parts[change.at] = old
+		}
+	}
+	return strings.Join(parts, ":")
+}
+
+// tail is the id at the end of an ARN; anything else is itself.
+func tail(identifier string) string {
+	if !strings.HasPrefix(identifier, "arn:") {
+		return identifier
+	}
+	return identifier[strings.LastIndexAny(identifier, "/:")+1:]
+}

@@ -1,0 +1,506 @@
+package ai
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/aitrail/aitrail/internal/catalog"
+	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
+	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/state"
+)
+
+// made is the bucket of resources that no rule was written for. Keys are "Region/client/noun/id", of resources within
+// others with the ids of these in front of their own.
+const made = "ai.made"
+
+// Members of resource.Config that no API has.
+const (
+	ownKey     = " id"      // the resource's own id
+	stoppedKey = " stopped" // true when it was stopped or cancelled
+)
+
+// own is the resource's id as the API has it.
+func (r *resource) own() string { return text(r.Config, ownKey) }
+
+// rule is the rule written for the client's operation, or the general one.
+func (b *backend) rule(c *client, op *smithy.Operation) *rule {
+	if r := b.written[c.name+"."+op.Name]; r != nil {
+		return r
+	}
+	return &rule{serve: b.general, prepare: prepareGeneral, access: accessGeneral}
+}
+
+// prepareGeneral completes the record of an operation that no rule was written for: prompts and payloads don't belong
+// there, and a data event lists what it is about.
+func prepareGeneral(c *call) {
+	f := c.client.facts[c.op.Name]
+	if f == nil {
+		return
+	}
+	if params, ok := c.Record.RequestParameters.(obj); ok && (f.Class == catalog.Inference || f.Class == catalog.Retrieval || f.Class == catalog.Agent) {
+		for name := range params {
+			if payloads[strings.ToLower(name)] {
+				delete(params, name)
+			}
+		}
+		if len(params) == 0 {
+			c.Record.RequestParameters = nil
+		}
+	}
+	if c.Record.Data && len(f.DataTypes) > 0 {
+		kind := f.DataTypes[0]
+		if arn := c.referred(kind[strings.LastIndexByte(kind, ':')+1:]); arn != "" {
+			c.Record.Resources = resources(kind, arn)
+		}
+	}
+}
+
+// payloads are the members that carry what is said to models and services, in lower case.
+var payloads = map[string]bool{
+	"text": true, "inputtext": true, "prompt": true, "query": true, "querytext": true, "content": true, "message": true, "messages": true,
+	"body": true, "document": true, "documents": true, "utterance": true, "input": true, "inputs": true, "payload": true, "usermessage": true,
+	"retrievalquery": true, "textlist": true, "inputstream": true, "sources": true, "queryvector": true, "vectors": true, "events": true,
+}
+
+// referred is the ARN of the resource of a kind that the input refers to, or "".
+func (c *call) referred(kind string) string {
+	lower := strings.ToLower(kind)
+	for i := range c.op.Input.Members {
+		m := &c.op.Input.Members[i]
+		s := stem(m.Name)
+		v := text(c.in, m.Name)
+		if s == "" || v == "" || !strings.HasSuffix(s, lower) && s != "resource" {
+			continue
+		}
+		if strings.HasPrefix(v, "arn:") {
+			return v
+		}
+		if s != "resource" {
+			return c.arnOf(nil, kind, v, 0)
+		}
+	}
+	return ""
+}
+
+// accessGeneral asks for the operation's action on what the input names, or on "*".
+func accessGeneral(c *call) []awsapi.Access {
+	resource := "*"
+	if c.op.Input != nil {
+		p := c.client.nouns.parts[c.op.Name]
+		if p.noun != nil && p.role != makes && p.role != lists {
+			if arn := c.referred(p.name); arn != "" {
+				resource = arn
+			}
+		}
+		for _, name := range []string{"resourceArn", "resourceARN", "ResourceArn", "ResourceARN"} {
+			if arn := text(c.in, name); strings.HasPrefix(arn, "arn:") {
+				resource = arn
+			}
+		}
+	}
+	return []awsapi.Access{{Action: c.client.prefix + ":" + c.op.Name, Resource: resource}}
+}
+
+// general serves an operation by its model and the part it has in the life of a resource.
+func (b *backend) general(c *call) (obj, error) {
+	if out, ok, err := b.tagging(c); ok {
+		return out, err
+	}
+	p := c.client.nouns.parts[c.op.Name]
+	if p.noun != nil && b.writes(c.client, p.noun) {
+		p = part{} // rules were written for the kind; what they leave is answered but has no effect
+	}
+	if err := b.parents(c, p); err != nil {
+		return nil, err
+	}
+	switch p.role {
+	case makes, puts:
+		return b.make(c, p)
+	case lists:
+		return b.list(c, p.noun)
+	case reads, changes, stops:
+		return b.visit(c, p)
+	case removes:
+		return b.discard(c, p.noun)
+	}
+	f := c.filler(nil, nil)
+	c.streamLeast(f)
+	return f.output(), nil
+}
+
+// streamLeast has an operation that answers with an event stream send one event, the least of its first kind.
+func (c *call) streamLeast(f *filler) {
+	if !c.op.Streams() {
+		return
+	}
+	c.stream = func(e *smithy.EventWriter) (*awsapi.Completion, error) {
+		for _, m := range e.Kinds() {
+			v, ok := f.least(m.Shape, m.Name, 0).(obj)
+			if !ok {
+				continue
+			}
+			return nil, e.Send(m.Name, v)
+		}
+		return nil, nil
+	}
+}
+
+// writes tells whether a rule was written that makes the kind.
+func (b *backend) writes(c *client, k *noun) bool {
+	return slices.ContainsFunc(k.made, func(op string) bool { return b.written[c.name+"."+op] != nil })
+}
+
+// given are the values of the input's texts that must be there, by name, and the others that name a resource.
+func (c *call) given() map[string]string {
+	out := map[string]string{}
+	if c.op.Input == nil {
+		return out
+	}
+	for i := range c.op.Input.Members {
+		m := &c.op.Input.Members[i]
+		if v := text(c.in, m.Name); v != "" && m.Shape.Type == "string" && (m.In == "uri" || stem(m.Name) != "") && len(m.Shape.Enum) == 0 {
+			out[m.Name] = v
+		}
+	}
+	return out
+}
+
+// parents checks that the resources exist that the input names by what its members are called, apart from the
+// operation's own.
+func (b *backend) parents(c *call, p part) error {
+	absent := code(c.op, notFound)
+	if absent == "" || c.op.Input == nil {
+		return nil
+	}
+	for _, name := range c.op.Input.Required {
+		v := text(c.in, name)
+		k := c.client.nouns.byName[stem(name)]
+		if k == nil || k == p.noun || v == "" || b.writes(c.client, k) || predefined(v) {
+			continue
+		}
+		found, err := b.some(c, k, name, v)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return c.fails(absent, "%s", k.name+" "+v+" was not found.")
+		}
+	}
+	return nil
+}
+
+// predefined tells whether an id is of something that is there without being made.
+func predefined(id string) bool {
+	lower := strings.ToLower(tail(id))
+	return lower == "default" || lower == "draft" || strings.HasPrefix(lower, "aws") || strings.HasPrefix(lower, "$") || lower == "0" ||
+		strings.HasPrefix(id, "arn:aws:") && strings.Contains(id, ":aws:")
+}
+
+// some tells whether there is any resource of the kind with the id.
+func (b *backend) some(c *call, k *noun, member, id string) (bool, error) {
+	all, err := b.all(c, made, c.client.name+"/"+k.lower+"/")
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(all, func(r *resource) bool { return k.is(r, member, id) }), nil
+}
+
+// is tells whether a member's value names the resource.
+func (k *noun) is(r *resource, member, v string) bool {
+	return v == r.ARN || v == r.own() || r.Name != "" && v == r.Name || tail(v) == tail(r.ARN) && strings.HasPrefix(v, "arn:") ||
+		text(r.Config, member) == v
+}
+
+// matches tells whether the input is about the resource: each of its names that the resource has too is the same.
+func (k *noun) matches(r *resource, given map[string]string) bool {
+	known := make(map[string]string, len(r.Config))
+	for name, v := range r.Config {
+		if s, ok := v.(string); ok {
+			known[strings.ToLower(name)] = s
+		}
+	}
+	for name, v := range given {
+		if k.owns(name) {
+			if !k.is(r, name, v) {
+				return false
+			}
+			continue
+		}
+		if have, ok := known[strings.ToLower(name)]; ok && have != v && tail(have) != tail(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// lookup finds what the input is about; nil when there is no such resource.
+func (b *backend) lookup(c *call, k *noun) (*resource, error) {
+	all, err := b.all(c, made, c.client.name+"/"+k.lower+"/")
+	if err != nil {
+		return nil, err
+	}
+	given := c.given()
+	if !slices.ContainsFunc(slices.Collect(maps.Keys(given)), k.owns) && len(all) > 0 && !c.namesParent(k, given) {
+		return nil, nil
+	}
+	for _, r := range all {
+		if k.matches(r, given) {
+			return r, nil
+		}
+	}
+	return nil, nil
+}
+
+// namesParent tells whether a kind is one of which there is only one in each of the kind's parents: nothing of its
+// own is named by the operations that read it.
+func (c *call) namesParent(k *noun, given map[string]string) bool {
+	return k.member(k.isID) == nil || len(given) > 0 || c.op.Input == nil || len(c.op.Input.Required) == 0
+}
+
+// absent is the error of a resource that isn't there.
+func (c *call) absent(k *noun) error {
+	what := k.name
+	for name, v := range c.given() {
+		if k.owns(name) {
+			what += " " + v
+		}
+	}
+	if e := code(c.op, notFound); e != "" {
+		return c.fails(e, "%s", what+" was not found.")
+	}
+	return c.invalid("%s", "Could not find "+what+".")
+}
+
+// make serves the operations that make a resource, or replace one.
+func (b *backend) make(c *call, p part) (obj, error) {
+	k := p.noun
+	r := &resource{Created: c.Time, Updated: c.Time, Config: maps.Clone(c.in), Tags: c.inputTags()}
+	own := ""
+	for _, is := range []func(string) bool{k.isID, k.isName} {
+		for i := range c.op.Input.Members {
+			m := &c.op.Input.Members[i]
+			v := text(c.in, m.Name)
+			if v == "" || m.Token || !is(strings.ToLower(m.Name)) {
+				continue
+			}
+			own = first(own, tail(v))
+			if k.isName(strings.ToLower(m.Name)) {
+				r.Name = v
+			}
+		}
+	}
+	if s := k.member(k.isID); s != nil && (own == "" || own == r.Name) {
+		own = (&filler{c: c}).identity(s, k)
+	}
+	own = first(own, id(10, lowerDigits, c.ID, k.name))
+	r.Config[ownKey] = own
+	r.ARN = c.arnOf(k.member(k.isARN), k.name, own, hash(c.ID, k.name))
+	r.ID = c.client.name + "/" + k.lower + "/" + c.within(k) + own
+	old, err := b.existing(c, k, r)
+	if err != nil {
+		return nil, err
+	}
+	if old != nil && p.role == makes {
+		if e := code(c.op, conflict); e != "" {
+			return nil, c.fails(e, "%s", k.name+" "+own+" already exists.")
+		}
+	}
+	if old != nil {
+		return b.edit(c, k, old)
+	}
+	if _, err := b.create(c, made, r); err != nil {
+		return nil, err
+	}
+	f := c.filler(k, r)
+	f.begun = true
+	out := f.output()
+	return out, b.learn(c, r, out)
+}
+
+// learn keeps what an answer said of a resource just made, so that it is known by it.
+func (b *backend) learn(c *call, r *resource, out obj) error {
+	_, err := b.change(c, made, r.ID, func(r *resource, _ *state.Tx) error {
+		for name, v := range out {
+			if s, ok := v.(string); ok && r.Config[name] == nil && stem(name) != "" {
+				r.Config[name] = s
+			}
+		}
+		return nil
+	})
+	return err
+}
+
+// identity is a new id.
+func (f *filler) identity(s *smithy.Shape, k *noun) string {
+	for _, try := range []string{uuid(f.c.ID, k.name), id(10, upperDigits, f.c.ID, k.name)} {
+		if s.Pattern != "" && s.Allows(try) {
+			return try
+		}
+	}
+	text, ok := s.Sample(hash(f.c.ID, k.name))
+	if !ok || len(s.Enum) > 0 {
+		return id(10, lowerDigits, f.c.ID, k.name)
+	}
+	return text
+}
+
+// within is the ids of the resources that a new one is in, each with a "/" behind it.
+func (c *call) within(k *noun) string {
+	var b strings.Builder
+	for i := range c.op.Input.Members {
+		m := &c.op.Input.Members[i]
+		if v := text(c.in, m.Name); v != "" && m.In == "uri" && !k.owns(m.Name) {
+			b.WriteString(tail(v) + "/")
+		}
+	}
+	return b.String()
+}
+
+// existing finds the resource that a new one would replace: one with the same name in the same place.
+func (b *backend) existing(c *call, k *noun, r *resource) (*resource, error) {
+	if old, err := b.get(c, made, r.ID); err != nil || old != nil {
+		return old, err
+	}
+	given := c.given()
+	for name := range given {
+		if k.owns(name) {
+			return b.lookup(c, k)
+		}
+	}
+	return nil, nil
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// visit serves the operations that read, change or stop one resource.
+func (b *backend) visit(c *call, p part) (obj, error) {
+	r, err := b.lookup(c, p.noun)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, c.absent(p.noun)
+	}
+	if p.role == reads {
+		return c.filler(p.noun, r).output(), nil
+	}
+	if p.role == stops {
+		c.in = with(c.in, obj{stoppedKey: true})
+	}
+	return b.edit(c, p.noun, r)
+}
+
+// edit changes a resource by the input.
+func (b *backend) edit(c *call, k *noun, r *resource) (obj, error) {
+	r, err := b.change(c, made, r.ID, func(r *resource, _ *state.Tx) error {
+		for name, v := range c.in {
+			if k.owns(name) && !k.isName(strings.ToLower(name)) {
+				continue
+			}
+			r.Config[name] = v
+			if s, ok := v.(string); ok && k.isName(strings.ToLower(name)) {
+				r.Name = s
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return nil, c.absent(k)
+	}
+	return c.filler(k, r).output(), nil
+}
+
+// discard serves the operations that delete a resource.
+func (b *backend) discard(c *call, k *noun) (obj, error) {
+	r, err := b.lookup(c, k)
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		if code(c.op, notFound) == "" {
+			return c.filler(nil, nil).output(), nil // deleting what isn't there is no error of the operation's
+		}
+		return nil, c.absent(k)
+	}
+	if _, err := b.remove(c, made, r.ID); err != nil {
+		return nil, err
+	}
+	f := c.filler(k, r)
+	return f.output(), nil
+}
+
+// list serves the operations that list the resources of a kind.
+func (b *backend) list(c *call, k *noun) (obj, error) {
+	all, err := b.all(c, made, c.client.name+"/"+k.lower+"/")
+	if err != nil {
+		return nil, err
+	}
+	given := c.given()
+	maps.DeleteFunc(given, func(name, _ string) bool { return strings.Contains(strings.ToLower(name), "token") })
+	all = slices.DeleteFunc(all, func(r *resource) bool { return !k.matches(r, given) })
+	limit, token, next := c.paging()
+	items, more := page(c, all, 100, limit, token, func(r *resource) string { return encodeToken(r.ID) })
+	member, _ := k.items(c.op.Output)
+	list := make([]any, len(items))
+	for i, r := range items {
+		f := c.filler(k, r)
+		if member.Shape.Item.Type == "string" {
+			list[i] = f.mention(member)
+		} else {
+			list[i] = f.structure(member.Shape.Item, 1, true)
+		}
+	}
+	out := c.filler(nil, nil).output()
+	out[member.Name] = list
+	if more != "" && next != "" {
+		out[next] = more
+	}
+	return out, nil
+}
+
+// mention is how a list of texts names the resource.
+func (f *filler) mention(m *smithy.Member) string {
+	l := strings.ToLower(m.Name)
+	switch {
+	case strings.Contains(l, "arn"):
+		return f.r.ARN
+	case strings.Contains(l, "name") && f.r.Name != "":
+		return f.r.Name
+	default:
+		return f.r.own()
+	}
+}
+
+// paging names the members by which the operation's lists are cut into pages.
+func (c *call) paging() (limit, token, next string) {
+	if c.op.Input == nil {
+		return "", "", ""
+	}
+	for i := range c.op.Input.Members {
+		switch name := c.op.Input.Members[i].Name; strings.ToLower(name) {
+		case "maxresults", "maxitems", "pagesize", "limit", "maxrecords":
+			limit = name
+		case "nexttoken", "paginationtoken", "marker", "token", "startingtoken":
+			token = name
+			if m := c.op.Output.Member(name); m != nil {
+				next = name
+			}
+		}
+	}
+	return limit, token, next
+}
+
+// encodeToken is the token of a page that ends with the resource.
+func encodeToken(key string) string {
+	return id(40, lowerDigits, "page", key)
+}
