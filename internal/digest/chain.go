@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -63,6 +64,7 @@ type node struct {
 	err      error
 	layout   layout
 	start    time.Time // of its period, see chain.span
+	carried  string    // the signature of it that the next digest carries, if it holds
 	verdict  Verdict
 	reason   string
 }
@@ -370,8 +372,28 @@ func (c *chain) settle(ctx context.Context, n *node, findings []Finding) {
 		c.periods[last].from = n.key.Time
 	}
 	c.periods = append(c.periods, period{n.start, n.key.Time, n.verdict, n.reason})
+	c.tellDigest(n)
 	c.logFiles(ctx, n)
 	n.body = nil
+}
+
+// tellDigest passes a digest's verdict on.
+func (c *chain) tellDigest(n *node) {
+	v := c.place.v
+	if v.opts.Digest == nil || n.absent() {
+		return
+	}
+	meta := maps.Clone(n.meta)
+	if meta[MetaSignature] == "" && n.carried != "" {
+		meta = map[string]string{MetaSignature: n.carried, MetaSignatureAlgorithm: SignatureAlgorithm}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.opts.Digest(DigestVerdict{
+		Path: n.path, Organization: c.place.organization, Account: c.place.account, Region: c.place.region,
+		Trail: c.name.trail, HomeRegion: c.name.home, Backfill: c.name.backfill, Start: n.start, End: n.key.Time,
+		Verdict: n.verdict, Reason: n.reason, Digest: n.digest, Metadata: meta,
+	})
 }
 
 func (c *chain) covers(from, to time.Time) {

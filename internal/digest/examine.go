@@ -50,6 +50,9 @@ func (c *chain) examine(ctx context.Context, n, newer *node) ([]Finding, error) 
 	if key == nil {
 		return c.withoutKey(n, e), nil
 	}
+	if e.carriedHolds {
+		n.carried = e.carried
+	}
 	if e.ownHolds || e.carriedHolds {
 		return c.signed(n, e), nil
 	}

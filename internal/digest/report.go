@@ -196,6 +196,22 @@ func (r *Report) sort() {
 	})
 }
 
+// A DigestVerdict is what is known of one digest that is there.
+type DigestVerdict struct {
+	Path         string
+	Organization string
+	Account      string
+	Region       string
+	Trail        string
+	HomeRegion   string
+	Backfill     bool
+	Start, End   time.Time
+	Verdict      Verdict
+	Reason       string            // as in FileVerdict
+	Digest       *Digest           // nil if it could not be read
+	Metadata     map[string]string // the object's; in a copy that has lost it, the signature that the next digest carries
+}
+
 // A FileVerdict is what is known of one log file.
 type FileVerdict struct {
 	Path    string  `json:"path"`             // in the source

@@ -50,6 +50,9 @@ type Options struct {
 	// LogFile, if not nil, is told every log file's verdict, one call at a time. A file that several digests name is
 	// told several times.
 	LogFile func(FileVerdict)
+
+	// Digest, if not nil, is told every digest's verdict, one call at a time and none while LogFile is called.
+	Digest func(DigestVerdict)
 }
 
 // Verify reads the chains of a source and says what holds. Without keys (nil) no signature can be checked, and no file
