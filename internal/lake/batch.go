@@ -15,8 +15,8 @@ import (
 // chunkRows and chunkBytes are how many rows, and how much memory of them, a data file is made of. Several chunks are
 // held at a time: one for each log file being read.
 const (
-	chunkRows  = 16 << 10
-	chunkBytes = 40 << 20
+	chunkRows  = 8 << 10
+	chunkBytes = 24 << 20
 )
 
 // Batch collects log files. Its methods are safe for concurrent use; each File belongs to one goroutine at a time.
@@ -110,7 +110,11 @@ type File struct {
 	c     *chunk // nil after the end
 	start mark   // the file's first row in the chunk
 	spill []*dataFile
+	calls int64
 }
+
+// Calls returns how many of the events added so far are AI calls (RolePrimary).
+func (f *File) Calls() int64 { return f.calls }
 
 // Event adds an event; index is its place in the log file, from 0. Nothing of e is kept. Errors are those of writing
 // (disk full): the file must then be ended by Drop.
@@ -121,6 +125,9 @@ func (f *File) Event(e *cloudtrail.Event, index int) error {
 	call := f.c.normal.call(e)
 	s := f.c.rows.add(e, &call, f.row.Object, ref{f.row.number, uint32(index)})
 	f.row.Events++
+	if call.CallRole == RolePrimary {
+		f.calls++
+	}
 	if t := s.row.EventTime.time(); !t.IsZero() {
 		if f.row.First.IsZero() || t.Before(f.row.First) {
 			f.row.First = t

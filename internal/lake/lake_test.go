@@ -304,6 +304,9 @@ func TestQuarantineAndDrop(t *testing.T) {
 	if err := bad.Event(decode(t, record(0)), 0); err == nil {
 		t.Error("Event after the end gives no error")
 	}
+	if n := bad.Calls(); n != 3 {
+		t.Errorf("Calls = %d, want 3", n)
+	}
 	gone := b.File(row("file:///gone"))
 	if err := gone.Event(decode(t, record(100)), 0); err != nil {
 		t.Fatal(err)

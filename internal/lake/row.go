@@ -150,7 +150,7 @@ func (r *rows) record(s *slot, e *cloudtrail.Event) {
 	if e.Resources != nil {
 		row.Resources = make([]resourceRow, len(e.Resources))
 		for i, v := range e.Resources {
-			row.Resources[i] = resourceRow{r.keep(v.AccountID), r.keep(v.Type), r.keep(v.ARN)}
+			row.Resources[i] = resourceRow{pointer(r.keep(v.AccountID)), pointer(r.keep(v.Type)), pointer(r.keep(v.ARN))}
 		}
 	}
 	if t := e.TLSDetails; t != nil {
@@ -251,7 +251,7 @@ func (row *eventRow) event() cloudtrail.Event {
 	if row.Resources != nil {
 		e.Resources = make([]cloudtrail.Resource, len(row.Resources))
 		for i, v := range row.Resources {
-			e.Resources[i] = cloudtrail.Resource(v)
+			e.Resources[i] = cloudtrail.Resource{AccountID: pointed(v.AccountID), Type: pointed(v.Type), ARN: pointed(v.ARN)}
 		}
 	}
 	if row.TLSDetails != nil {

@@ -29,8 +29,8 @@ type eventRow struct {
 	ErrorCode                    string        `parquet:"errorCode,optional,dict,id(9)" doc:"AWS's error code; null for calls that succeeded"`
 	ErrorMessage                 string        `parquet:"errorMessage,optional,dict,id(10)" doc:"AWS's error message"`
 	RequestParameters            string        `parquet:"requestParameters,optional,dict,id(11)" doc:"JSON text of the request's parameters"`
-	ResponseElements             string        `parquet:"responseElements,optional,dict,id(12)" doc:"JSON text of what the call answered"`
-	AdditionalEventData          string        `parquet:"additionalEventData,optional,dict,id(13)" doc:"JSON text of further data"`
+	ResponseElements             string        `parquet:"responseElements,optional,plain,id(12)" doc:"JSON text of what the call answered"`
+	AdditionalEventData          string        `parquet:"additionalEventData,optional,plain,id(13)" doc:"JSON text of further data"`
 	RequestID                    string        `parquet:"requestID,optional,plain,id(14)" doc:"the request's id, as the caller got it"`
 	EventID                      [16]byte      `parquet:"eventID,optional,uuid,uncompressed,id(15)" doc:"the event's id; one that is no UUID in lower case stands in extra"`
 	ReadOnly                     *bool         `parquet:"readOnly,id(16)" doc:"whether AWS says that the operation only reads; can't be relied upon"`
@@ -133,10 +133,28 @@ type onBehalfOfRow struct {
 	IdentityStoreARN string `parquet:"identityStoreArn,optional,dict,id(152)"`
 }
 
+// resourceRow has pointers where others have zero values, for the reason that rowsPerWrite gives: a list's elements are
+// written together.
 type resourceRow struct {
-	AccountID string `parquet:"accountId,optional,dict,id(161)"`
-	Type      string `parquet:"type,optional,dict,id(162)"`
-	ARN       string `parquet:"ARN,optional,dict,id(163)"`
+	AccountID *string `parquet:"accountId,optional,dict,id(161)"`
+	Type      *string `parquet:"type,optional,dict,id(162)"`
+	ARN       *string `parquet:"ARN,optional,dict,id(163)"`
+}
+
+// pointer returns nil for "".
+func pointer(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// pointed is the reverse of pointer.
+func pointed(p *string) string {
+	if p == nil {
+		return ""
+	}
+	return *p
 }
 
 type tlsRow struct {
