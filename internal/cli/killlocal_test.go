@@ -41,7 +41,7 @@ type life struct {
 // begin starts the endpoint on what dir holds, and returns when it answers.
 func begin(t *testing.T, dir string) *life {
 	t.Helper()
-	l := &life{cmd: exec.Command("aitrail", "local", "--addr", "127.0.0.1:0", "--dir", dir, "--deliver-every", "20ms", "--digest-every", "200ms")}
+	l := &life{cmd: exec.Command("aitrail", "local", "--addr", "127.0.0.1:0", "--dir", dir, "--deliver-every", "5ms", "--digest-every", "200ms")}
 	l.cmd.Stderr = &l.stderr
 	out, err := l.cmd.StdoutPipe()
 	if err != nil {
@@ -181,7 +181,7 @@ func TestKillLocal(t *testing.T) {
 	if testing.Short() {
 		t.Skip("SKIPPED: takes some seconds")
 	}
-	const kills, clients = 7, 8
+	const kills, clients = 20, 8
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
 	defer cancel()
 	dir := t.TempDir()
@@ -194,7 +194,7 @@ func TestKillLocal(t *testing.T) {
 	var answered []string
 	for range kills {
 		calls := l.load(ctx, clients)
-		after := 1 + rnd.IntN(400) // answers, at which it dies while the other clients wait for theirs
+		after := 1 + rnd.IntN(150) // answers, at which it dies while the other clients wait for theirs
 		n := 0
 		for id := range calls {
 			answered = append(answered, id)
