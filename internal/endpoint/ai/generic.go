@@ -29,6 +29,9 @@ func (b *backend) rule(c *client, op *smithy.Operation) *rule {
 	if r := b.written[c.name+"."+op.Name]; r != nil {
 		return r
 	}
+	if r := b.particular[c.name+"."+op.Name]; r != nil {
+		return r
+	}
 	return &rule{serve: b.general, prepare: prepareGeneral, access: accessGeneral}
 }
 
@@ -204,11 +207,11 @@ func (b *backend) some(c *call, k *noun, member, id string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(all, func(r *resource) bool { return k.is(r, member, id) }), nil
+	return slices.ContainsFunc(all, func(r *resource) bool { return k.means(r, member, id) }), nil
 }
 
-// is tells whether a member's value names the resource.
-func (k *noun) is(r *resource, member, v string) bool {
+// means tells whether a member's value names the resource.
+func (k *noun) means(r *resource, member, v string) bool {
 	return v == r.ARN || v == r.own() || r.Name != "" && v == r.Name || tail(v) == tail(r.ARN) && strings.HasPrefix(v, "arn:") ||
 		text(r.Config, member) == v
 }
@@ -223,7 +226,7 @@ func (k *noun) matches(r *resource, given map[string]string) bool {
 	}
 	for name, v := range given {
 		if k.owns(name) {
-			if !k.is(r, name, v) {
+			if !k.means(r, name, v) {
 				return false
 			}
 			continue
@@ -282,7 +285,7 @@ func (b *backend) make(c *call, p part) (obj, error) {
 		for i := range c.op.Input.Members {
 			m := &c.op.Input.Members[i]
 			v := text(c.in, m.Name)
-			if v == "" || m.Token || !is(strings.ToLower(m.Name)) {
+			if v == "" || m.Token || m.Sensitive || m.Shape.Sensitive || !is(strings.ToLower(m.Name)) {
 				continue
 			}
 			own = first(own, tail(v))

@@ -181,18 +181,19 @@ func (k *noun) names(s *smithy.Shape) bool {
 	return false
 }
 
-// isID, isARN and isName tell whether a member, its name in lower case, is the kind's own.
+// isID, isARN and isName tell whether a member, its name in lower case, is the kind's own: "id", "botAliasId",
+// "aliasId" and "botAlias" are a BotAlias's.
 func (k *noun) isID(member string) bool {
-	return member == "id" || member == "identifier" || member == k.lower+"id" || member == k.lower+"identifier" ||
-		member == k.lower || member == "jobid" && strings.HasSuffix(k.lower, "job")
+	return member == k.lower || k.is(member, "id") || k.is(member, "identifier")
 }
 
-func (k *noun) isARN(member string) bool {
-	return member == "arn" || member == k.lower+"arn" || member == "jobarn" && strings.HasSuffix(k.lower, "job")
-}
+func (k *noun) isARN(member string) bool { return k.is(member, "arn") }
 
-func (k *noun) isName(member string) bool {
-	return member == "name" || member == k.lower+"name" || member == "jobname" && strings.HasSuffix(k.lower, "job")
+func (k *noun) isName(member string) bool { return k.is(member, "name") }
+
+func (k *noun) is(member, end string) bool {
+	s, ok := strings.CutSuffix(member, end)
+	return ok && strings.HasSuffix(k.lower, s)
 }
 
 // owns tells whether a member is one by which the kind's resources are found.

@@ -34,7 +34,7 @@ type Options struct {
 // New returns the AI services, one for each signing name. Models are loaded at a service's first call.
 func New(opts Options) []awsapi.Service {
 	b := &backend{Options: opts, foundations: sync.OnceValue(parseFoundations)}
-	b.written = b.rules()
+	b.written, b.particular = b.rules(), b.particulars()
 	index := sync.OnceValues(smithy.LoadIndex)
 	var names []string
 	bySigning := map[string]*service{}
@@ -59,6 +59,7 @@ type backend struct {
 	Options
 	foundations func() []*foundation
 	written     map[string]*rule // by "client.Operation"; other operations are served by their models alone
+	particular  map[string]*rule // of those, what is particular to some
 }
 
 // service is all clients of one signing name.

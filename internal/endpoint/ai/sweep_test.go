@@ -66,6 +66,9 @@ func TestSweep(t *testing.T) {
 		codes[s.Code]++
 		if why := judge(s, records[s.Request]); why == "" {
 			passed++
+			if testing.Verbose() && s.Code != "" {
+				t.Logf("%s.%s: %s: %s", s.Client, s.Operation, s.Code, s.Message)
+			}
 		} else {
 			t.Logf("%s.%s: %s", s.Client, s.Operation, why)
 		}

@@ -100,20 +100,37 @@ def pick(items, rng):
 class Inputs:
     """Makes the least valid input of operations, with what earlier calls answered."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, url):
         self.rng = random.Random(seed)
-        self.seen = {}
+        self.noun = ""
+        self.seen = {"predictendpoint": url}
+
+    def about(self, operation):
+        """Says which resource the next input and answer are about: GetBotAlias is about a botalias."""
+        self.noun = re.sub(r"^[A-Z][a-z]+", "", operation).lower()
 
     def learn(self, value):
         if isinstance(value, dict):
             for k, v in value.items():
-                if isinstance(v, str) and re.search(r"(?i)(id|arn|name|identifier)$", k):
-                    self.seen[k.lower()] = v
+                k = k.lower()
+                if isinstance(v, str) and re.search(r"(id|arn|name|identifier)$", k):
+                    if k.endswith("arn"):
+                        self.seen["resourcearn"] = v
+                    for spelled in {k, k.replace("identifier", "id")}:
+                        self.seen[self.noun + spelled if spelled in ("id", "arn", "name") else spelled] = v
                 else:
                     self.learn(v)
         elif isinstance(value, list):
             for v in value:
                 self.learn(v)
+
+    def known(self, name):
+        """Values that a member may have because earlier calls spoke of them."""
+        name = name.lower()
+        stem = re.sub(r"(identifier|id|arn|name)$", "", name)
+        for n in (name, (self.noun if stem == "" else stem) + name[len(stem):].replace("identifier", "id"), stem + "id", stem + "arn", stem + "name"):
+            if n in self.seen and name != stem:
+                yield self.seen[n]
 
     def structure(self, shape, depth=0):
         if getattr(shape, "is_tagged_union", False):
@@ -159,10 +176,9 @@ class Inputs:
                 pass
 
         def fits(text):
-            return low <= len(text) <= high and (not compiled or compiled.match(text))
+            return max(low, 1) <= len(text) <= high and (not compiled or compiled.match(text))
 
-        seen = self.seen.get(name.lower())
-        tries = [seen] if seen and not unlike else []
+        tries = [] if unlike else list(self.known(name))
         lower = name.lower()
         if lower.endswith("arn"):
             tries.append("arn:aws:iam::111122223333:role/sweep")
@@ -205,15 +221,24 @@ def sweep(client_name, url, key, secret):
         client_name, region_name="us-east-1", endpoint_url=url, aws_access_key_id=key, aws_secret_access_key=secret,
         config=Config(retries={"total_max_attempts": 1}, inject_host_prefix=False, read_timeout=20, connect_timeout=5),
     )
-    inputs = Inputs(client_name)
+    inputs = Inputs(client_name, url)
     results = []
-    for operation in sorted(client.meta.service_model.operation_names, key=lambda n: (order(n), n)):
+    service = client.meta.service_model
+
+    def turn(name):
+        """When an operation is called: what others are made in is made first."""
+        model = service.operation_model(name)
+        named = [m for m in (model.input_shape.required_members if model.input_shape else []) if re.search(r"(?i)(id|identifier|arn)$", m)]
+        return order(name), len(named), name
+
+    for operation in sorted(service.operation_names, key=turn):
         method = getattr(client, xform_name(operation), None)
         if method is None:
             continue  # botocore leaves out what needs HTTP/2
-        model = client.meta.service_model.operation_model(operation)
+        model = service.operation_model(operation)
         result = {"client": client_name, "operation": operation, "request": "", "code": "", "modelled": True, "problem": "", "streamed": False}
         results.append(result)
+        inputs.about(operation)
         try:
             params = inputs.structure(model.input_shape) if model.input_shape else {}
             answer = method(**params)
@@ -222,7 +247,9 @@ def sweep(client_name, url, key, secret):
             result["streamed"] = events is not None
             if events == 0:
                 result["problem"] = "no event came"
-            inputs.learn({k: v for k, v in answer.items() if k != "ResponseMetadata"})
+            if order(operation) == 0:
+                inputs.learn(params)
+                inputs.learn({k: v for k, v in answer.items() if k != "ResponseMetadata"})
         except ClientError as e:
             result["request"] = e.response.get("ResponseMetadata", {}).get("RequestId", "")
             result["code"] = e.response.get("Error", {}).get("Code", "")
