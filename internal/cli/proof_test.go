@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/gzip"
 	"crypto/rand"
@@ -178,4 +179,12 @@ func oneFile(ts *testscript.TestScript, pattern string) string {
 		ts.Fatalf("%s matches %d files, want one", pattern, len(files))
 	}
 	return files[0]
+}
+
+// unzip ZIP DIR unpacks.
+func unzip(ts *testscript.TestScript, neg bool, args []string) {
+	z, err := zip.OpenReader(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer z.Close()
+	ts.Check(os.CopyFS(ts.MkAbs(args[1]), z))
 }

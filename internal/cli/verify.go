@@ -28,7 +28,8 @@ func (a *app) verifyCommand() *cobra.Command {
 		Use:   "verify SOURCE",
 		Short: "Verify the log files of a source against their signed digests",
 		Long: `Verify that log files are what CloudTrail delivered: every digest's signature, the chain from each digest to the one
-before, and the hash of every log file that digests name. SOURCE is s3://bucket/prefix, or a folder that holds a copy.
+before, and the hash of every log file that digests name. SOURCE is s3://bucket/prefix, a folder that holds a copy, or an
+evidence bundle (OUT.zip), which is checked offline.
 Public keys come from CloudTrail (ListPublicKeys), or from --keys.
 
 Only what is new since the last verification of the source is read; what was found before is said again. How far each
@@ -58,6 +59,9 @@ What was found is printed; exit code 3 when something does not hold. Log files t
 }
 
 func (a *app) verify(ctx context.Context, source string, p proving) error {
+	if info, err := os.Stat(source); err == nil && !info.IsDir() && strings.HasSuffix(source, ".zip") {
+		return a.verifyBundle(ctx, source, p.keyFile)
+	}
 	l, err := a.lakeIfAny(ctx)
 	if err != nil {
 		return err
