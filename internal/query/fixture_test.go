@@ -80,7 +80,7 @@ var logs = []struct {
 		record(1, "2026-05-29T23:59:59Z", ana, bedrock, "InvokeModel", "r1", model(sonnet), management),
 		// No AI calls.
 		record(8, "2026-05-30T09:00:01Z", ana, "s3.amazonaws.com", "PutBucketPolicy", "r8", `"requestParameters":{"bucketName":"b"}`, write),
-		record(9, "2026-05-30T09:00:02Z", ana, "iam.amazonaws.com", "ListUsers", "r9", `"requestParameters":{"maxItems":1}`, management),
+		record(9, "2026-05-30T09:00:02Z", ana, "iam.amazonaws.com", "ListUsers", "r9", `"requestParameters":null`, management),
 	}},
 	{"s3://trail/3.json.gz", []string{
 		// Call 5: throttled. Call 6: a change. Call 7: a service of another kind, whose event id is no UUID.
