@@ -134,7 +134,7 @@ func (b *Batch) dropKnown(ctx context.Context, events *loaded) error {
 }
 
 // overlaps tells whether a data file's times overlap those of the batch.
-func (b *Batch) overlaps(e *entry) bool {
+func (b *Batch) overlaps(e DataFile) bool {
 	for _, s := range b.staged {
 		if s.dayless && e.Last.IsZero() || !s.dayless && within(s.bounds.first.time(), s.bounds.last.time(), e.First, e.Last) {
 			return true

@@ -139,10 +139,10 @@ type Lake struct {
 	events, files *tableFiles
 
 	mu        sync.Mutex
-	current   map[string]*loaded  // the last version seen of each table
-	manifests map[string][]*entry // by path
-	collected map[fileKey]string  // statuses of the log files in the lake; nil until asked for
-	read      map[string]struct{} // the files of log_files that collected was made of
+	current   map[string]*loaded    // the last version seen of each table
+	manifests map[string][]DataFile // by path
+	collected map[fileKey]string    // statuses of the log files in the lake; nil until asked for
+	read      map[string]struct{}   // the files of log_files that collected was made of
 	keys      keyCache
 	chunks    []*chunk
 }
@@ -158,7 +158,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Lake, error) {
 	l := &Lake{
 		d: d, opts: opts, now: opts.Now, log: opts.Log,
 		events: &tableFiles{d, Events}, files: &tableFiles{d, LogFiles},
-		current: map[string]*loaded{}, manifests: map[string][]*entry{}, read: map[string]struct{}{},
+		current: map[string]*loaded{}, manifests: map[string][]DataFile{}, read: map[string]struct{}{},
 	}
 	if l.now == nil {
 		l.now = time.Now
@@ -233,7 +233,7 @@ func (l *Lake) refresh() (events, files *loaded, err error) {
 func (l *Lake) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.chunks, l.manifests, l.collected, l.keys = nil, map[string][]*entry{}, nil, keyCache{}
+	l.chunks, l.manifests, l.collected, l.keys = nil, map[string][]DataFile{}, nil, keyCache{}
 	l.read = map[string]struct{}{}
 	return nil
 }

@@ -18,12 +18,6 @@ import (
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 )
 
-// entry is a data file of a table's version.
-type entry struct {
-	DataFile
-	file iceberg.DataFile
-}
-
 // errDeletes is returned for tables that another program deleted rows from without rewriting their files.
 var errDeletes = errors.New("the table has row-level deletes, which only compaction by the program that made them removes")
 
@@ -48,9 +42,7 @@ func (l *Lake) Files(_ context.Context, name string) (Snapshot, error) {
 	if c := t.CurrentSnapshot(); c != nil {
 		s.ID, s.Time = c.SnapshotID, time.UnixMilli(c.TimestampMs).UTC()
 	}
-	for _, e := range entries {
-		s.Files = append(s.Files, e.DataFile)
-	}
+	s.Files = append(s.Files, entries...)
 	if p := events.pending(); name == LogFiles && p.missing(files) {
 		f, err := measured(l.d.path(p.Files))
 		if err != nil {
@@ -69,66 +61,67 @@ func (l *Lake) Files(_ context.Context, name string) (Snapshot, error) {
 }
 
 // entries returns the data files of a table's version. Manifests never change, so each is read once.
-func (l *Lake) entries(t *loaded) ([]*entry, error) {
-	snapshot := t.CurrentSnapshot()
-	if snapshot == nil {
-		return nil, nil
-	}
-	manifests, err := snapshot.Manifests(l.d)
-	if err != nil {
-		return nil, err
-	}
-	var all []*entry
-	for _, m := range manifests {
-		if m.ManifestContent() != iceberg.ManifestContentData {
-			return nil, errDeletes
-		}
+func (l *Lake) entries(t *loaded) ([]DataFile, error) {
+	var all []DataFile
+	err := l.eachManifest(t, func(m iceberg.ManifestFile) error {
 		l.mu.Lock()
 		cached, ok := l.manifests[m.FilePath()]
 		l.mu.Unlock()
 		if !ok {
-			if cached, err = l.manifest(m); err != nil {
-				return nil, err
+			err := l.eachFile(m, func(f iceberg.DataFile) { cached = append(cached, l.dataFile(f)) })
+			if err != nil {
+				return err
 			}
 			l.mu.Lock()
 			l.manifests[m.FilePath()] = cached
 			l.mu.Unlock()
 		}
 		all = append(all, cached...)
-	}
+		return nil
+	})
 	l.forgetManifests()
-	return all, nil
+	return all, err
 }
 
-// manifestsKept is how many manifests are remembered. A table has some hundred of them.
-const manifestsKept = 4096
-
-func (l *Lake) forgetManifests() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.manifests) > manifestsKept {
-		clear(l.manifests)
+func (l *Lake) eachManifest(t *loaded, do func(iceberg.ManifestFile) error) error {
+	snapshot := t.CurrentSnapshot()
+	if snapshot == nil {
+		return nil
 	}
-}
-
-func (l *Lake) manifest(m iceberg.ManifestFile) ([]*entry, error) {
-	read, err := m.FetchEntries(l.d, true)
+	manifests, err := snapshot.Manifests(l.d)
 	if err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", m.FilePath(), err)
+		return err
 	}
-	entries := make([]*entry, 0, len(read))
-	for _, r := range read {
-		f := r.DataFile()
-		e := &entry{file: f, DataFile: DataFile{Path: l.d.path(f.FilePath()), Rows: f.Count(), Bytes: f.FileSizeBytes()}}
-		if d, ok := f.Partition()[dayFieldID].(iceberg.Date); ok {
-			e.Day = time.Unix(int64(d)*86400, 0).UTC()
+	for _, m := range manifests {
+		if m.ManifestContent() != iceberg.ManifestContentData {
+			return errDeletes
 		}
-		if _, partitioned := f.Partition()[dayFieldID]; partitioned {
-			e.First, e.Last = timeBound(f.LowerBoundValues()), timeBound(f.UpperBoundValues())
+		if err := do(m); err != nil {
+			return err
 		}
-		entries = append(entries, e)
 	}
-	return entries, nil
+	return nil
+}
+
+func (l *Lake) eachFile(m iceberg.ManifestFile, do func(iceberg.DataFile)) error {
+	for e, err := range m.Entries(l.d, true) {
+		if err != nil {
+			return fmt.Errorf("manifest %s: %w", m.FilePath(), err)
+		}
+		do(e.DataFile())
+	}
+	return nil
+}
+
+func (l *Lake) dataFile(f iceberg.DataFile) DataFile {
+	d := DataFile{Path: l.d.path(f.FilePath()), Rows: f.Count(), Bytes: f.FileSizeBytes()}
+	if day, ok := f.Partition()[dayFieldID].(iceberg.Date); ok {
+		d.Day = time.Unix(int64(day)*86400, 0).UTC()
+	}
+	if _, partitioned := f.Partition()[dayFieldID]; partitioned {
+		d.First, d.Last = timeBound(f.LowerBoundValues()), timeBound(f.UpperBoundValues())
+	}
+	return d
 }
 
 func timeBound(bounds map[int][]byte) time.Time {

@@ -41,7 +41,7 @@ func (l *Lake) setVerdicts(ctx context.Context, verdicts []Verdict) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	var old []iceberg.DataFile
+	old := map[string]struct{}{}
 	var rows []*fileRow
 	changed := 0
 	for _, e := range entries {
@@ -50,7 +50,8 @@ func (l *Lake) setVerdicts(ctx context.Context, verdicts []Verdict) (int, error)
 			return 0, err
 		}
 		if n > 0 {
-			old, rows, changed = append(old, e.file), append(rows, here...), changed+n
+			old[e.Path] = struct{}{}
+			rows, changed = append(rows, here...), changed+n
 		}
 	}
 	if changed == 0 {
@@ -72,8 +73,19 @@ func (l *Lake) judged(path string, verdicts map[string]Verdict) (rows []*fileRow
 	return rows, changed, err
 }
 
-// replaceFiles puts rows in the place of files of log_files.
-func (l *Lake) replaceFiles(ctx context.Context, files *loaded, old []iceberg.DataFile, rows []*fileRow) error {
+// replaceFiles puts rows in the place of files of log_files, given by their paths.
+func (l *Lake) replaceFiles(ctx context.Context, files *loaded, paths map[string]struct{}, rows []*fileRow) error {
+	var old []iceberg.DataFile
+	err := l.eachManifest(files, func(m iceberg.ManifestFile) error {
+		return l.eachFile(m, func(f iceberg.DataFile) {
+			if _, replaced := paths[l.d.path(f.FilePath())]; replaced {
+				old = append(old, f)
+			}
+		})
+	})
+	if err != nil {
+		return err
+	}
 	path := filepath.Join(l.dataDir(LogFiles), "verdicts-"+uuid.Must(uuid.NewV7()).String()+".parquet")
 	written, err := writeTable(l.d, path, rows)
 	if err != nil {
