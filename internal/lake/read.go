@@ -113,6 +113,17 @@ func (l *Lake) eachFile(m iceberg.ManifestFile, do func(iceberg.DataFile)) error
 	return nil
 }
 
+// manifestsKept is how many manifests are remembered. A table has some hundred of them.
+const manifestsKept = 4096
+
+func (l *Lake) forgetManifests() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.manifests) > manifestsKept {
+		clear(l.manifests)
+	}
+}
+
 func (l *Lake) dataFile(f iceberg.DataFile) DataFile {
 	d := DataFile{Path: l.d.path(f.FilePath()), Rows: f.Count(), Bytes: f.FileSizeBytes()}
 	if day, ok := f.Partition()[dayFieldID].(iceberg.Date); ok {
