@@ -319,7 +319,7 @@ resource "aws_cloudtrail" "trail" {
   name                          = local.name
   s3_bucket_name                = aws_s3_bucket.trail.id
   s3_key_prefix                 = local.prefix
-  sns_topic_name                = aws_sns_topic.delivery.arn
+  sns_topic_name                = aws_sns_topic.delivery.name
   is_multi_region_trail         = true
   include_global_service_events = true
   enable_log_file_validation    = true
