@@ -36,7 +36,7 @@ type example struct {
 }
 
 // wire is a call as it goes over the wire. operation is "POST /path", or the target of a JSON protocol. "$1" stands for
-// the id that the first call before made.
+// the id that the first call before made, "$2" for the second's.
 type wire struct{ signing, operation, body string }
 
 const guardrailBody = `{"name":"g","blockedInputMessaging":"no","blockedOutputsMessaging":"no",
@@ -50,7 +50,6 @@ const (
 	noModel   = "no SDK has the operation: there is no description of its request"
 	olderType = "an older record with an object that is empty; ours has none"
 	masked    = "the publisher left it out"
-	unserved  = "the endpoint doesn't serve the service"
 	withToken = "tokens stand in records of today, not of then"
 )
 
@@ -70,14 +69,64 @@ func examples() []example {
 		{file: "quick-InvokeAction-doc", why: noModel},
 		{file: "sagemaker-Sample-data-event-doc", why: noModel},
 
-		{file: "agentcore-CreateGateway-doc", why: unserved},
-		{file: "agentcore-CreateRegistryRecord-doc", why: unserved},
-		{file: "connecthealth-CreateSubscription-doc", why: unserved},
-		{file: "novaact-InvokeActStep-doc", why: unserved},
-		{file: "omics-CreateWorkflow-doc", why: unserved},
-		{file: "s3vectors-GetVectors-doc", why: unserved},
-		{file: "sagemaker-PutRecord-featurestore-doc", why: unserved},
-		{file: "voiceid-CreateDomain-doc", why: unserved},
+		{file: "agentcore-CreateGateway-doc", as: "role",
+			call: wire{"bedrock-agentcore", "POST /gateways/", `{"name":"secret-gateway","description":"secret","roleArn":"arn:aws:iam::111122223333:role/PythonGenesisTestGatewayRole","protocolType":"MCP","authorizerType":"CUSTOM_JWT",
+				"authorizerConfiguration":{"customJWTAuthorizer":{"allowedClients":["xxxxxxxxx"],"discoveryUrl":"https://cognito-idp.us-west-2.amazonaws.com/us-west-2_xxxxx/.well-known/openid-configuration"}}}`},
+			differs: map[string]string{
+				"userIdentity.invokedBy": "the sample's gateway was made through AgentCore's own clients, ours by ourselves", "tlsDetails": "as invokedBy",
+				"responseElements.authorizerConfiguration": "as asked for; the sample's is masked in other ways in request and answer",
+				"responseElements.gatewayId":               "an id", "responseElements.gatewayUrl": "with the id", "responseElements.workloadIdentityDetails": "with the id",
+			}},
+		{file: "agentcore-CreateRegistryRecord-doc", as: "role", before: []wire{{"bedrock-agentcore", "POST /registries", `{"name":"registry"}`}},
+			call: wire{"bedrock-agentcore", "POST /registries/$1/records", `{"name":"record_gk0xk","descriptorType":"MCP","recordVersion":"1.0.0","clientToken":"0123456789012345678901234567890123456789",
+				"descriptors":{"mcp":{"server":{"schemaVersion":"2025-12-11","inlineContent":"{}"}}}}`},
+			differs: map[string]string{
+				// The sample's eventSource is followed: agent-registry.amazonaws.com, since 2026-08-06, is of another API.
+				"requestParameters.clientToken": "masked in the sample", "requestParameters.descriptors.mcp.server.inlineContent": "the content",
+				"requestParameters.registryId": "an id", "responseElements.recordArn": "with ids",
+				"responseElements.Access-Control-Expose-Headers": "a header of the console's", "sessionCredentialFromConsole": "no console calls the endpoint",
+				"tlsDetails": masked,
+			}},
+		{file: "connecthealth-CreateSubscription-doc", as: "role", before: []wire{{"health-agent", "POST /domain", `{"name":"d"}`}},
+			call: wire{"health-agent", "POST /domains/$1/subscriptions", "{}"},
+			differs: map[string]string{
+				"userIdentity.accessKeyId": masked, "userIdentity.sessionContext": masked, "tlsDetails": masked, "requestParameters.domainId": "an id",
+				"responseElements": "ids", "resources": "an id",
+			}},
+		{file: "novaact-InvokeActStep-doc", as: "role",
+			before: []wire{
+				{"nova-act", "PUT /workflow-definitions", `{"name":"my-example-workflow"}`},
+				{"nova-act", "PUT /workflow-definitions/my-example-workflow/workflow-runs", `{"modelId":"nova-act-latest","clientInfo":{"compatibilityVersion":1,"sdkVersion":"1"}}`},
+				{"nova-act", "PUT /workflow-definitions/my-example-workflow/workflow-runs/$2/sessions", "{}"},
+				{"nova-act", "PUT /workflow-definitions/my-example-workflow/workflow-runs/$2/sessions/$3/acts", `{"task":"secret"}`},
+			},
+			call: wire{"nova-act", "PUT /workflow-definitions/my-example-workflow/workflow-runs/$2/sessions/$3/acts/$4/invoke-step/",
+				`{"callResults":[{"callId":"1","content":[{"text":"secret"}]}]}`},
+			differs: map[string]string{
+				"requestParameters.actId": "an id", "requestParameters.sessionId": "an id", "tlsDetails": masked, "userIdentity.sessionContext.webIdFederationData": olderType,
+			}},
+		{file: "omics-CreateWorkflow-doc", as: "role",
+			call: wire{"omics", "POST /workflow", `{"name":"parameter_name","definitionZip":"czM6Ly93b3JrZmxvd2RlZi1oZWxsby9kZWZpbml0aW9uLnppcA==","requestId":"d788a73c-b81b-45fb-a8a6-d8bb4449ec8a"}`},
+			differs: map[string]string{
+				"responseElements.arn": "the sample has an EC2 instance's; ours is a workflow's", "responseElements.id": "an id",
+				"responseElements.tags": "the sample's workflow has a tag that its request doesn't give", "tlsDetails": masked,
+				"userIdentity.sessionContext.webIdFederationData": olderType,
+			}},
+		{file: "s3vectors-GetVectors-doc",
+			call:    wire{"s3vectors", "POST /GetVectors", `{"vectorBucketName":"amzn-s3-demo-vector-bucket","indexName":"111aa1111-22bb-33cc-44dd-5555eee66ffff","keys":["secret"],"returnData":false,"returnMetadata":false}`},
+			differs: map[string]string{"additionalEventData.cipherSuite": "the endpoint is called over plain HTTP"}},
+		{file: "sagemaker-PutRecord-featurestore-doc",
+			call:    wire{"sagemaker", "PUT /FeatureGroup/your-feature-group-name", `{"Record":[{"FeatureName":"a","ValueAsString":"secret"}]}`},
+			differs: map[string]string{"tlsDetails": masked}},
+		{file: "voiceid-CreateDomain-doc", as: "role",
+			call: wire{"voiceid", "VoiceID.CreateDomain", `{"Name":"secret","Description":"secret","ServerSideEncryptionConfiguration":{"KmsKeyId":"alias/sample-customer-managed-key"}}`},
+			differs: map[string]string{
+				"responseElements.domain.arn": "an id", "responseElements.domain.domainId": "an id",
+				"responseElements.domain.createdAt": "as Java wrote times in 2021; ours as today's services do", "responseElements.domain.updatedAt": "as createdAt",
+				"responseElements.domain.domainStatus":                               "the first of a domain's states; the service was shut down in 2026",
+				"responseElements.domain.serverSideEncryptionConfiguration.kmsKeyId": "the alias is not resolved", "tlsDetails": masked,
+				"userIdentity.sessionContext.webIdFederationData": olderType,
+			}},
 
 		{file: "bedrock-InvokeModel-doc", host: "bedrock-runtime.us-west-2.amazonaws.com",
 			call: wire{"bedrock", "POST /model/stability.stable-diffusion-xl-v0/invoke", `{"text_prompts":[{"text":"a secret castle"}]}`},
@@ -242,16 +291,18 @@ func (c *cast) send(t *testing.T, as, host string, w wire) (int, string) {
 // record makes an example's calls and returns the record of the last.
 func (c *cast) record(t *testing.T, e *example) trailevent.Event {
 	t.Helper()
-	made := regexp.MustCompile(`"(?:guardrailId|id)":"([^"]+)"`)
+	made := regexp.MustCompile(`"(?:guardrailId|domainId|registryArn|workflowRunId|sessionId|actId|id)":"(?:arn:[^"]*/)?([^"]+)"`)
 	fill := strings.NewReplacer()
+	var ids []string
 	for i, w := range e.before {
 		w.operation, w.body = fill.Replace(w.operation), fill.Replace(w.body)
 		status, answer := c.send(t, "user", "", w)
 		if status >= 300 {
 			t.Fatalf("%s: %d %s", w.operation, status, answer)
 		}
-		if m := made.FindStringSubmatch(answer); i == 0 && m != nil {
-			fill = strings.NewReplacer("$1", m[1])
+		if m := made.FindStringSubmatch(answer); m != nil {
+			ids = append(ids, fmt.Sprintf("$%d", i+1), m[1])
+			fill = strings.NewReplacer(ids...)
 		}
 	}
 	before := len(c.recorded())

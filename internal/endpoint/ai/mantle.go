@@ -10,6 +10,7 @@ import (
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/endpoint/ai/prose"
+	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/endpoint/policy"
 )
@@ -60,10 +61,14 @@ func project(c *awsapi.Call) string {
 	return fmt.Sprintf("arn:aws:bedrock-mantle:%s:%s:project/%s", c.Region, c.Account, name)
 }
 
+// mantleCall is a call of an API that has no model.
+func mantleCall(c *awsapi.Call) *call {
+	return &call{Call: c, client: &client{name: mantleName, prefix: mantleName, invalid: "invalid_request_error", model: &smithy.Model{}}}
+}
+
 // body is a call's body; empty when it is no JSON object.
 func (m *mantle) body(c *awsapi.Call) obj {
-	k := &call{Call: c, client: &client{}}
-	in, bad := parse(k, c.Body)
+	in, bad := parse(mantleCall(c), c.Body)
 	if bad != nil {
 		return obj{}
 	}
@@ -148,7 +153,7 @@ func plain(v obj) (*awsapi.Response, error) {
 
 // infer serves CreateInference and CountTokens.
 func (m *mantle) infer(c *awsapi.Call) (*awsapi.Response, error) {
-	k := &call{Call: c, client: &client{name: mantleName, prefix: mantleName, invalid: "invalid_request_error"}}
+	k := mantleCall(c)
 	in, bad := parse(k, c.Body)
 	if bad != nil {
 		return nil, bad

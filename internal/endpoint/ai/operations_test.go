@@ -168,7 +168,9 @@ func TestEveryOperation(t *testing.T) {
 			if _, isAWSs := err.(*awsapi.Error); err != nil && !isAWSs {
 				t.Errorf("%s with %v: %v", name, in, err)
 			}
-			if record := encode(t, c.Record); strings.Contains(record, marker) || strings.Contains(record, base64.StdEncoding.EncodeToString([]byte(marker))) {
+			// HealthOmics shows its workflows' definitions (AWS's example record has one).
+			clear := name == "omics.CreateWorkflow"
+			if record := encode(t, c.Record); !clear && (strings.Contains(record, marker) || strings.Contains(record, base64.StdEncoding.EncodeToString([]byte(marker)))) {
 				t.Errorf("%s records what it may not: %s", name, record)
 			}
 			if c.Record.EventName != op.Name || c.Record.EventSource == "" {
@@ -177,11 +179,40 @@ func TestEveryOperation(t *testing.T) {
 			if err == nil {
 				answered++
 				drain(t, name, response)
+				valid(t, name, op, response)
 			}
 		}
 	}
 	if answered < 100 {
 		t.Errorf("only %d calls of invented input were answered", answered)
+	}
+}
+
+// valid checks an answer as a client of another kind would: it must decode to the output's shape and hold what that
+// requires.
+func valid(t *testing.T, name string, op *smithy.Operation, response *awsapi.Response) {
+	t.Helper()
+	switch {
+	case op.Output == nil || response.Stream != nil || op.Output.Payload != "":
+		return
+	case name == "bedrock.ListFoundationModels" || name == "bedrock.GetFoundationModel":
+		return // AWS's own answers have the inference type INFERENCE_PROFILE, which the model lacks
+	case name == "bedrock.ListInferenceProfiles" || name == "bedrock.GetInferenceProfile":
+		return // AWS's own descriptions have commas, against the model's pattern
+	}
+	back := smithy.Operation{Name: op.Name, Model: op.Model, Input: op.Output}
+	out, err := back.Decode(&http.Request{URL: &url.URL{}, Header: response.Header}, nil, response.Body)
+	if err != nil {
+		t.Errorf("%s answers %s: %v", name, response.Body, err)
+	}
+	var codes []string
+	for i := range op.Output.Members {
+		if op.Output.Members[i].In == "statusCode" {
+			codes = append(codes, op.Output.Members[i].Name)
+		}
+	}
+	if wrong := back.Check(out, codes...); wrong != "" {
+		t.Errorf("%s answers %s: %s", name, response.Body, wrong)
 	}
 }
 

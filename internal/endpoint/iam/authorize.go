@@ -94,7 +94,7 @@ func (s *Store) conditions(c *awsapi.Call, more policy.Context) policy.Context {
 		"aws:SecureTransport": {strconv.FormatBool(c.Request.TLS != nil)},
 		"aws:RequestedRegion": {c.Region},
 		// Clients call for themselves here.
-		"aws:ViaAWSService": {"false"}, "aws:PrincipalIsAWSService": {"false"}, "aws:ResourceAccount": {c.Account},
+		"aws:ViaAWSService": {"false"}, "aws:PrincipalIsAWSService": {"false"},
 	}
 	set := func(key, value string) {
 		if value != "" {
