@@ -147,11 +147,15 @@ func (s *Service) choose(t *trail, sp span, fn func(e *cloudtrail.Event, text st
 		if err := e.Decode(entry.JSON); err != nil {
 			return fmt.Errorf("event at %#x: %w", int64(entry.Position), err)
 		}
-		if !sp.chooses(t.HomeRegion, &e) {
-			continue
+		if sp.chooses(t.HomeRegion, &e) {
+			if err := fn(&e, entry.JSON); err != nil {
+				return err
+			}
 		}
-		if err := fn(&e, entry.JSON); err != nil {
-			return err
+		if again, ok := dataCopy(&e); ok && sp.Only == "" && sp.chooses(t.HomeRegion, again) {
+			if err := fn(again, string(again.AppendJSON(nil))); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -223,6 +223,23 @@ func (f *FieldSelector) checkSource(kind string, all []string) error {
 		if len(f.Equals) != len(all) || len(all) != 1 || !strings.HasSuffix(all[0], ".amazonaws.com") {
 			return fmt.Errorf("field eventSource of network activity events must equal one event source; use one selector for each")
 		}
+		if !hasNetworkEvents(all[0]) {
+			return fmt.Errorf("eventSource field value %q is not valid: the service has no network activity events", all[0])
+		}
 	}
 	return nil
+}
+
+// hasNetworkEvents tells whether network activity events of an event source can be selected. Of services that aren't AI's
+// it is taken to be so.
+func hasNetworkEvents(source string) bool {
+	known := false
+	services := catalog.Services()
+	for i := range services {
+		if slices.Contains(services[i].NetworkSources, source) {
+			return true
+		}
+		known = known || slices.Contains(services[i].EventSources, source)
+	}
+	return !known
 }
