@@ -2,6 +2,7 @@ package ai
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/aitrail/aitrail/internal/endpoint/state"
 )
@@ -52,7 +53,7 @@ func agentOutput(r *resource) obj {
 		status, out["preparedAt"] = "PREPARED", r.Updated
 	}
 	if out["agentResourceRoleArn"] == nil {
-		out["agentResourceRoleArn"] = ""
+		out["agentResourceRoleArn"] = "arn:aws:iam::" + strings.Split(r.ARN, ":")[4] + ":role/service-role/AmazonBedrockExecutionRoleForAgents_" + r.ID
 	}
 	return with(out, obj{
 		"agentId": r.ID, "agentName": r.Name, "agentArn": r.ARN, "agentVersion": draft, "agentStatus": status,

@@ -25,7 +25,7 @@ func (c *call) arnOf(s *smithy.Shape, kind, own string, seed uint64) string {
 			return arn
 		}
 	}
-	sampled, ok := s.Sample(seed)
+	sampled, ok := s.SampleWith("arn:", seed)
 	parts := strings.SplitN(sampled, ":", 6)
 	if !ok || len(parts) < 6 || parts[0] != "arn" {
 		return c.arn(forms[0])
@@ -47,6 +47,14 @@ func (c *call) arnOf(s *smithy.Shape, kind, own string, seed uint64) string {
 		}
 	}
 	return strings.Join(parts, ":")
+}
+
+// allowed is an ARN, or where a shape doesn't allow it one for the same resource that it does.
+func (c *call) allowed(s *smithy.Shape, arn, kind, own string) string {
+	if s.Allows(arn) {
+		return arn
+	}
+	return c.arnOf(s, kind, own, hash(arn))
 }
 
 // tail is the id at the end of an ARN; anything else is itself.

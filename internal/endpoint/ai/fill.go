@@ -93,7 +93,7 @@ func (f *filler) own(m *smithy.Member, depth int) (any, bool) {
 	l := strings.ToLower(m.Name)
 	switch {
 	case m.Shape.Type == "string" && f.noun.isARN(l):
-		return f.r.ARN, true
+		return f.c.allowed(m.Shape, f.r.ARN, f.noun.name, f.r.own()), true
 	case m.Shape.Type == "timestamp" && isCreation(l):
 		return f.r.Created, true
 	case m.Shape.Type == "timestamp" && isUpdate(l):
@@ -107,9 +107,11 @@ func (f *filler) own(m *smithy.Member, depth int) (any, bool) {
 		}
 	}
 	switch {
-	case m.Shape.Type == "string" && f.noun.isID(l):
+	case m.Shape.Type == "string" && l == "id" && f.noun.versions() && m.Shape.Allows(f.r.Parent) && f.r.Parent != "":
+		return f.r.Parent, true // the id of what it is a version of
+	case m.Shape.Type == "string" && f.noun.isID(l) && m.Shape.Allows(f.r.own()):
 		return f.r.own(), true
-	case m.Shape.Type == "string" && f.noun.isName(l) && f.r.Name != "":
+	case m.Shape.Type == "string" && f.noun.isName(l) && f.r.Name != "" && m.Shape.Allows(f.r.Name):
 		return f.r.Name, true
 	case len(m.Shape.Enum) > 0 && (strings.HasSuffix(l, "status") || strings.HasSuffix(l, "state")):
 		return f.status(m.Shape.Enum), true

@@ -3,6 +3,7 @@ package ai
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/aitrail/aitrail/internal/catalog"
@@ -163,7 +164,7 @@ func (c *call) given() map[string]string {
 	}
 	for i := range c.op.Input.Members {
 		m := &c.op.Input.Members[i]
-		if v := text(c.in, m.Name); v != "" && m.Shape.Type == "string" && (m.In == "uri" || stem(m.Name) != "") && len(m.Shape.Enum) == 0 {
+		if v := text(c.in, m.Name); v != "" && m.Shape.Type == "string" && !m.Token && (m.In == "uri" || refers(m.Name)) && len(m.Shape.Enum) == 0 {
 			out[m.Name] = v
 		}
 	}
@@ -199,6 +200,16 @@ func predefined(id string) bool {
 	lower := strings.ToLower(tail(id))
 	return lower == "default" || lower == "draft" || strings.HasPrefix(lower, "aws") || strings.HasPrefix(lower, "$") || lower == "0" ||
 		strings.HasPrefix(id, "arn:aws:") && strings.Contains(id, ":aws:")
+}
+
+// asksPredefined tells whether the input names one of the kind that is there without being made.
+func (c *call) asksPredefined(k *noun) bool {
+	for name, v := range c.given() {
+		if k.owns(name) && predefined(v) {
+			return true
+		}
+	}
+	return false
 }
 
 // some tells whether there is any resource of the kind with the id.
@@ -294,13 +305,17 @@ func (b *backend) make(c *call, p part) (obj, error) {
 			}
 		}
 	}
+	place := c.client.name + "/" + k.lower + "/" + c.within(k)
 	if s := k.member(k.isID); s != nil && (own == "" || own == r.Name) {
-		own = (&filler{c: c}).identity(s, k)
+		var err error
+		if own, err = b.identity(c, s, k, place); err != nil {
+			return nil, err
+		}
 	}
 	own = first(own, id(10, lowerDigits, c.ID, k.name))
 	r.Config[ownKey] = own
 	r.ARN = c.arnOf(k.member(k.isARN), k.name, own, hash(c.ID, k.name))
-	r.ID = c.client.name + "/" + k.lower + "/" + c.within(k) + own
+	r.ID, r.Parent = place+own, last(strings.TrimSuffix(c.within(k), "/"))
 	old, err := b.existing(c, k, r)
 	if err != nil {
 		return nil, err
@@ -319,15 +334,32 @@ func (b *backend) make(c *call, p part) (obj, error) {
 	f := c.filler(k, r)
 	f.begun = true
 	out := f.output()
-	return out, b.learn(c, r, out)
+	return out, b.learn(c, k, r, out)
 }
 
 // learn keeps what an answer said of a resource just made, so that it is known by it.
-func (b *backend) learn(c *call, r *resource, out obj) error {
+func (b *backend) learn(c *call, k *noun, r *resource, out obj) error {
+	said := obj{}
+	for name, v := range out {
+		switch v := v.(type) {
+		case string:
+			said[name] = v
+		case map[string]any:
+			for name, inner := range v {
+				if _, ok := inner.(string); ok && refers(name) {
+					said[name] = inner
+				}
+			}
+		}
+	}
 	_, err := b.change(c, made, r.ID, func(r *resource, _ *state.Tx) error {
-		for name, v := range out {
-			if s, ok := v.(string); ok && r.Config[name] == nil && stem(name) != "" {
-				r.Config[name] = s
+		for name, v := range said {
+			if _, known := r.Config[name]; known || !refers(name) {
+				continue
+			}
+			r.Config[name] = v
+			if r.Name == "" && k.isName(strings.ToLower(name)) {
+				r.Name, _ = v.(string)
 			}
 		}
 		return nil
@@ -335,18 +367,31 @@ func (b *backend) learn(c *call, r *resource, out obj) error {
 	return err
 }
 
-// identity is a new id.
-func (f *filler) identity(s *smithy.Shape, k *noun) string {
-	for _, try := range []string{uuid(f.c.ID, k.name), id(10, upperDigits, f.c.ID, k.name)} {
-		if s.Pattern != "" && s.Allows(try) {
-			return try
+// identity is a new id: the next number for versions.
+func (b *backend) identity(c *call, s *smithy.Shape, k *noun, place string) (string, error) {
+	if k.versions() {
+		all, err := b.all(c, made, place)
+		if err != nil {
+			return "", err
+		}
+		for n := len(all) + 1; n < len(all)+100; n++ {
+			number := strconv.Itoa(n)
+			taken := slices.ContainsFunc(all, func(r *resource) bool { return r.own() == number })
+			if !taken && s.Allows(number) {
+				return number, nil
+			}
 		}
 	}
-	text, ok := s.Sample(hash(f.c.ID, k.name))
-	if !ok || len(s.Enum) > 0 {
-		return id(10, lowerDigits, f.c.ID, k.name)
+	for _, try := range []string{uuid(c.ID, k.name), id(10, upperDigits, c.ID, k.name)} {
+		if s.Pattern != "" && s.Allows(try) {
+			return try, nil
+		}
 	}
-	return text
+	text, ok := s.Sample(hash(c.ID, k.name))
+	if !ok || len(s.Enum) > 0 {
+		text = id(10, lowerDigits, c.ID, k.name)
+	}
+	return text, nil
 }
 
 // within is the ids of the resources that a new one is in, each with a "/" behind it.
@@ -387,6 +432,9 @@ func (b *backend) visit(c *call, p part) (obj, error) {
 	r, err := b.lookup(c, p.noun)
 	if err != nil {
 		return nil, err
+	}
+	if r == nil && p.role == reads && c.asksPredefined(p.noun) {
+		return c.filler(nil, nil).output(), nil
 	}
 	if r == nil {
 		return nil, c.absent(p.noun)
@@ -465,6 +513,9 @@ func (b *backend) list(c *call, k *noun) (obj, error) {
 	}
 	out := c.filler(nil, nil).output()
 	out[member.Name] = list
+	if len(list) == 0 && member.Shape.Min != nil && !slices.Contains(c.op.Output.Required, member.Name) {
+		delete(out, member.Name)
+	}
 	if more != "" && next != "" {
 		out[next] = more
 	}
@@ -473,15 +524,18 @@ func (b *backend) list(c *call, k *noun) (obj, error) {
 
 // mention is how a list of texts names the resource.
 func (f *filler) mention(m *smithy.Member) string {
-	l := strings.ToLower(m.Name)
-	switch {
-	case strings.Contains(l, "arn"):
-		return f.r.ARN
-	case strings.Contains(l, "name") && f.r.Name != "":
-		return f.r.Name
-	default:
-		return f.r.own()
+	forms := []string{f.r.own(), f.r.ARN, f.r.Name}
+	if l := strings.ToLower(m.Name); strings.Contains(l, "arn") {
+		forms[0], forms[1] = forms[1], forms[0]
+	} else if strings.Contains(l, "name") {
+		forms[0], forms[2] = forms[2], forms[0]
 	}
+	for _, form := range forms {
+		if form != "" && m.Shape.Item.Allows(form) {
+			return form
+		}
+	}
+	return f.text(m.Shape.Item, m.Name)
 }
 
 // paging names the members by which the operation's lists are cut into pages.

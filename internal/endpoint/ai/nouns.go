@@ -89,7 +89,14 @@ func readNouns(m *smithy.Model) *nouns {
 	for _, name := range names {
 		verb, rest := splitName(name)
 		switch r := verbs[verb]; r {
+		case makes, puts:
+			if k := n.byName[strings.ToLower(base(m, rest))]; k != nil && verb != "Create" && m.Operations["Create"+k.name] != nil {
+				n.parts[name] = part{k, changes} // starting or building what was created
+			}
 		case reads, changes, removes, stops:
+			if verb != "Delete" && r == removes && m.Operations["Delete"+rest] != nil {
+				r = changes
+			}
 			if k := n.byName[strings.ToLower(rest)]; k != nil {
 				n.add(rest, name, r, m.Operations[name])
 			} else if r == reads {
@@ -184,12 +191,18 @@ func (k *noun) names(s *smithy.Shape) bool {
 // isID, isARN and isName tell whether a member, its name in lower case, is the kind's own: "id", "botAliasId",
 // "aliasId" and "botAlias" are a BotAlias's.
 func (k *noun) isID(member string) bool {
-	return member == k.lower || k.is(member, "id") || k.is(member, "identifier")
+	if k.versions() && member == "id" {
+		return false // of what it is a version of
+	}
+	return member == k.lower || k.is(member, "id") || k.is(member, "identifier") || member == "version" && k.versions()
 }
 
 func (k *noun) isARN(member string) bool { return k.is(member, "arn") }
 
 func (k *noun) isName(member string) bool { return k.is(member, "name") }
+
+// versions tells whether the kind is versions of another, which are numbered.
+func (k *noun) versions() bool { return strings.HasSuffix(k.lower, "version") }
 
 func (k *noun) is(member, end string) bool {
 	s, ok := strings.CutSuffix(member, end)
@@ -242,6 +255,17 @@ func stem(member string) string {
 		}
 	}
 	return ""
+}
+
+// refers tells whether a member's name is that of an id, an ARN or a name.
+func refers(member string) bool {
+	member = strings.ToLower(member)
+	for _, end := range []string{"identifier", "id", "arn", "name"} {
+		if strings.HasSuffix(member, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // kebab is a name as ARNs have it: "BotAlias" becomes "bot-alias".

@@ -24,10 +24,10 @@ func (b *backend) polly() map[string]*rule {
 
 // voices are Polly's: name, gender, language, engines (s standard, n neural, l long-form, g generative).
 const voices = `Joanna|Female|en-US|sng Matthew|Male|en-US|sng Kendra|Female|en-US|sn Kimberly|Female|en-US|sn Salli|Female|en-US|sng Ivy|Female|en-US|sn
-Joey|Male|en-US|sn Justin|Male|en-US|sn Kevin|Male|en-US|n Ruth|Female|en-US|nlg Stephen|Male|en-US|ng Danielle|Female|en-US|nlg Gregory|Male|en-US|nl Patrick|Male|en-US|l
+Joey|Male|en-US|sn Justin|Male|en-US|sn Kevin|Male|en-US|n Ruth|Female|en-US|nlg Stephen|Male|en-US|ng Danielle|Female|en-US|nlg Gregory|Male|en-US|nl
 Amy|Female|en-GB|sng Emma|Female|en-GB|sn Brian|Male|en-GB|sn Arthur|Male|en-GB|n Nicole|Female|en-AU|s Russell|Male|en-AU|s Olivia|Female|en-AU|ng
 Aditi|Female|en-IN|s Kajal|Female|en-IN|ng Raveena|Female|en-IN|s Ayanda|Female|en-ZA|ng Niamh|Female|en-IE|n Aria|Female|en-NZ|n
-Conchita|Female|es-ES|s Lucia|Female|es-ES|sng Enrique|Male|es-ES|s Sergio|Male|es-ES|n Alba|Female|es-ES|l Mia|Female|es-MX|sng Andres|Male|es-MX|n
+Conchita|Female|es-ES|s Lucia|Female|es-ES|sng Enrique|Male|es-ES|s Sergio|Male|es-ES|n Mia|Female|es-MX|sng Andres|Male|es-MX|n
 Lupe|Female|es-US|sng Penelope|Female|es-US|s Miguel|Male|es-US|s Pedro|Male|es-US|ng Celine|Female|fr-FR|s Lea|Female|fr-FR|sng Mathieu|Male|fr-FR|s Remi|Male|fr-FR|n
 Chantal|Female|fr-CA|s Gabrielle|Female|fr-CA|n Liam|Male|fr-CA|n Marlene|Female|de-DE|s Vicki|Female|de-DE|sng Hans|Male|de-DE|s Daniel|Male|de-DE|ng Hannah|Female|de-AT|n
 Carla|Female|it-IT|s Bianca|Female|it-IT|sng Giorgio|Male|it-IT|s Adriano|Male|it-IT|n Camila|Female|pt-BR|sn Vitoria|Female|pt-BR|sn Ricardo|Male|pt-BR|s Thiago|Male|pt-BR|n

@@ -133,7 +133,7 @@ func (b *backend) listTranscriptions(c *call) (obj, error) {
 func (b *backend) deleteTranscription(c *call) (obj, error) {
 	found, err := b.remove(c, transcriptions, text(c.in, "TranscriptionJobName"))
 	if err == nil && !found {
-		err = noTranscription()
+		err = fail("BadRequestException", 400, "The requested job couldn't be found. Check the job name and try your request again.")
 	}
 	return nil, err
 }

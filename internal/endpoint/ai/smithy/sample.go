@@ -9,7 +9,10 @@ import (
 // Sample makes a text that the shape allows: its pattern and its length. It is the same for the same seed, and nearly
 // always another for another seed where the shape leaves room. ok is false when none was found: patterns that Go's
 // syntax lacks are tried as far as they can be judged, which is not at all.
-func (s *Shape) Sample(seed uint64) (text string, ok bool) {
+func (s *Shape) Sample(seed uint64) (text string, ok bool) { return s.SampleWith("", seed) }
+
+// SampleWith is Sample of texts that begin with a prefix.
+func (s *Shape) SampleWith(prefix string, seed uint64) (text string, ok bool) {
 	low, high := 0, 1<<16
 	if s.Min != nil {
 		low = int(*s.Min)
@@ -18,8 +21,8 @@ func (s *Shape) Sample(seed uint64) (text string, ok bool) {
 		high = int(*s.Max)
 	}
 	if s.Pattern == "" || s.regexp() == nil {
-		n := max(low, min(10, high))
-		return letters(seed, n), true
+		n := max(low, min(10, high), len(prefix))
+		return prefix + letters(seed, n-len(prefix)), n <= high
 	}
 	re, err := syntax.Parse(goPattern(s.Pattern), syntax.Perl)
 	if err != nil {
@@ -27,13 +30,15 @@ func (s *Shape) Sample(seed uint64) (text string, ok bool) {
 	}
 	// The fewest repetitions that give a text of some length are best: first about as many as ids have, then fewer, then more.
 	for _, repeat := range [...]int{10, 8, 6, 4, 3, 2, 1, 0, 12, 16, 20, 24, 32, 36, 40, 64, 128, 256, 512, low, low - 1, low - 2, low / 2} {
-		if repeat < 0 {
-			continue
-		}
-		w := writer{seed: seed | 1, repeat: repeat}
-		w.write(re)
-		if text := w.b.String(); s.allows(text, low, high) {
-			return text, true
+		for choice := range 3 {
+			if repeat < 0 {
+				continue
+			}
+			w := writer{seed: seed | 1, repeat: repeat, choice: choice}
+			w.write(re)
+			if text := w.b.String(); strings.HasPrefix(text, prefix) && s.allows(text, low, high) {
+				return text, true
+			}
 		}
 	}
 	return "", false
@@ -85,6 +90,7 @@ type writer struct {
 	b      strings.Builder
 	seed   uint64
 	repeat int // how often to repeat what may be repeated without end
+	choice int // which of several alternatives to take
 }
 
 // next is a number below n (xorshift).
@@ -110,7 +116,7 @@ func (w *writer) write(re *syntax.Regexp) {
 			w.write(sub)
 		}
 	case syntax.OpAlternate:
-		w.write(re.Sub[0])
+		w.write(re.Sub[w.choice%len(re.Sub)])
 	case syntax.OpQuest:
 		if w.repeat > 10 {
 			w.write(re.Sub[0])

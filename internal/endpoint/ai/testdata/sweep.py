@@ -97,6 +97,14 @@ def pick(items, rng):
     return "a"
 
 
+def split(name):
+    """botaliasidentifier is botalias and id; the end is "" where the name is no resource's."""
+    match = re.search(r"(identifier|id|arn|name)$", name)
+    if not match:
+        return name, ""
+    return name[:match.start()], match.group().replace("identifier", "id")
+
+
 class Inputs:
     """Makes the least valid input of operations, with what earlier calls answered."""
 
@@ -109,28 +117,36 @@ class Inputs:
         """Says which resource the next input and answer are about: GetBotAlias is about a botalias."""
         self.noun = re.sub(r"^[A-Z][a-z]+", "", operation).lower()
 
-    def learn(self, value):
+    def learn(self, value, answered):
         if isinstance(value, dict):
             for k, v in value.items():
                 k = k.lower()
-                if isinstance(v, str) and re.search(r"(id|arn|name|identifier)$", k):
-                    if k.endswith("arn"):
+                if isinstance(v, str) and re.search(r"(id|arn|name|identifier|version)$", k):
+                    if k.endswith("arn") and answered:
                         self.seen["resourcearn"] = v
-                    for spelled in {k, k.replace("identifier", "id")}:
-                        self.seen[self.noun + spelled if spelled in ("id", "arn", "name") else spelled] = v
+                    stem, end = split(k)
+                    self.seen[self.noun, stem + end] = v
+                    if stem == "" or self.noun.endswith(stem):
+                        self.seen[self.noun + end] = self.seen[self.noun, end] = v
+                    else:
+                        self.seen.setdefault(k, v)
                 else:
-                    self.learn(v)
+                    self.learn(v, answered)
         elif isinstance(value, list):
             for v in value:
-                self.learn(v)
+                self.learn(v, answered)
 
     def known(self, name):
         """Values that a member may have because earlier calls spoke of them."""
-        name = name.lower()
-        stem = re.sub(r"(identifier|id|arn|name)$", "", name)
-        for n in (name, (self.noun if stem == "" else stem) + name[len(stem):].replace("identifier", "id"), stem + "id", stem + "arn", stem + "name"):
-            if n in self.seen and name != stem:
-                yield self.seen[n]
+        stem, end = split(name.lower())
+        keys = [(self.noun, stem + end), name.lower()]
+        if end and (stem == "" or self.noun.endswith(stem)):
+            keys += [(self.noun, e) for e in (end, "id", "arn", "name")]
+        elif end:
+            keys += [stem + e for e in (end, "id", "arn", "name")]
+        for k in keys:
+            if k in self.seen:
+                yield self.seen[k]
 
     def structure(self, shape, depth=0):
         if getattr(shape, "is_tagged_union", False):
@@ -229,7 +245,8 @@ def sweep(client_name, url, key, secret):
         """When an operation is called: what others are made in is made first."""
         model = service.operation_model(name)
         named = [m for m in (model.input_shape.required_members if model.input_shape else []) if re.search(r"(?i)(id|identifier|arn)$", m)]
-        return order(name), len(named), name
+        named = [m for m in named if not re.search(r"(?i)(role|key|aws.*|policy)(id|arn)$", m)]
+        return order(name), -len(named) if order(name) == 3 else len(named), name
 
     for operation in sorted(service.operation_names, key=turn):
         method = getattr(client, xform_name(operation), None)
@@ -248,8 +265,8 @@ def sweep(client_name, url, key, secret):
             if events == 0:
                 result["problem"] = "no event came"
             if order(operation) == 0:
-                inputs.learn(params)
-                inputs.learn({k: v for k, v in answer.items() if k != "ResponseMetadata"})
+                inputs.learn(params, False)
+                inputs.learn({k: v for k, v in answer.items() if k != "ResponseMetadata"}, True)
         except ClientError as e:
             result["request"] = e.response.get("ResponseMetadata", {}).get("RequestId", "")
             result["code"] = e.response.get("Error", {}).get("Code", "")
