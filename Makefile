@@ -9,7 +9,7 @@ demo: build
 	bin/aitrail demo
 
 build:
-	$(GO) build -trimpath -o bin/aitrail ./cmd/aitrail
+	$(GO) build -trimpath -ldflags='-s -w' -o bin/aitrail ./cmd/aitrail
 
 test:
 	$(GO) test ./...
