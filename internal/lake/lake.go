@@ -214,19 +214,27 @@ func (l *Lake) open(ctx context.Context) error {
 	return err
 }
 
-// refresh reads the tables' current versions.
+// refresh reads the tables' current versions. They belong together: log_files has what events says, but for the last
+// batch at most. For that, log_files must not change while events is read, since every batch changes it in the end.
 func (l *Lake) refresh() (events, files *loaded, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// events first: log_files is then at least as new, and holds what events says of it or the next step will tell.
-	for _, t := range []*tableFiles{l.events, l.files} {
-		v, err := t.load(l.current[t.name])
+	for {
+		if files, err = l.files.load(l.current[LogFiles]); err != nil {
+			return nil, nil, err
+		}
+		if events, err = l.events.load(l.current[Events]); err != nil {
+			return nil, nil, err
+		}
+		l.current[LogFiles], l.current[Events] = files, events
+		version, err := l.files.current(files.version)
 		if err != nil {
 			return nil, nil, err
 		}
-		l.current[t.name] = v
+		if version == files.version {
+			return events, files, nil
+		}
 	}
-	return l.current[Events], l.current[LogFiles], nil
 }
 
 // Close releases what the lake holds in memory. Batches not committed are lost; see Batch.Discard.

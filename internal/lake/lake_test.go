@@ -390,3 +390,50 @@ func TestSetVerdicts(t *testing.T) {
 		t.Errorf("a judged log file was collected again: %+v", r)
 	}
 }
+
+// TestReadWhileCommitting reads while another lake commits: every state must be one between two commits.
+func TestReadWhileCommitting(t *testing.T) {
+	dir := t.TempDir()
+	w, r := create(t, dir), open(t, dir, lake.Options{ReadOnly: true})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := range 25 {
+			b := w.NewBatch()
+			f := b.File(row(fmt.Sprintf("file:///%d", n)))
+			if err := f.Event(decode(t, record(n)), 0); err != nil {
+				t.Error(err)
+			}
+			if err := f.Done(nil); err != nil {
+				t.Error(err)
+			}
+			if _, err := b.Commit(ctx); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	last := int64(0)
+	for committing := true; committing; {
+		select {
+		case <-done:
+			committing = false
+		default:
+		}
+		before, err := r.Files(ctx, lake.Events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := int64(len(logFiles(t, r)))
+		after, err := r.Files(ctx, lake.Events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n < before.Rows || n > after.Rows || n < last {
+			t.Fatalf("%d log files, %d before, between %d and %d events", n, last, before.Rows, after.Rows)
+		}
+		last = n
+	}
+	if last != 25 {
+		t.Errorf("%d log files at last", last)
+	}
+}
