@@ -15,6 +15,7 @@ import (
 type subscription struct {
 	ARN, Topic, Protocol, Endpoint string
 	Pending                        bool              // nobody has confirmed it
+	Principal                      string            // the ARN of who subscribed
 	Attributes                     map[string]string // those that were set
 }
 
@@ -73,8 +74,8 @@ type subscribeOutput struct {
 	SubscriptionARN string `aws:"SubscriptionArn"`
 }
 
-func (s *Service) subscribe(_ *awsapi.Call, in *subscribeInput) (any, error) {
-	sub := &subscription{ARN: in.TopicARN + ":" + uuid.NewString(), Topic: in.TopicARN, Protocol: in.Protocol, Endpoint: in.Endpoint}
+func (s *Service) subscribe(c *awsapi.Call, in *subscribeInput) (any, error) {
+	sub := &subscription{ARN: in.TopicARN + ":" + uuid.NewString(), Topic: in.TopicARN, Protocol: in.Protocol, Endpoint: in.Endpoint, Principal: c.Caller.ARN}
 	switch in.Protocol {
 	case "sqs":
 		if !strings.HasPrefix(in.Endpoint, "arn:") || !strings.Contains(in.Endpoint, ":sqs:") {
@@ -136,7 +137,7 @@ func (s *Service) unsubscribe(_ *awsapi.Call, in *subscriptionInput) (any, error
 	})
 }
 
-func (s *Service) getSubscription(c *awsapi.Call, in *subscriptionInput) (any, error) {
+func (s *Service) getSubscription(_ *awsapi.Call, in *subscriptionInput) (any, error) {
 	var sub *subscription
 	err := s.opts.State.View(func(tx *state.Tx) (err error) {
 		sub, err = getSubscriptionTx(tx, in.SubscriptionARN)
@@ -152,7 +153,7 @@ func (s *Service) getSubscription(c *awsapi.Call, in *subscriptionInput) (any, e
 	a := map[string]string{
 		"SubscriptionArn": sub.ARN, "TopicArn": sub.Topic, "Owner": s.opts.Account, "Protocol": sub.Protocol,
 		"Endpoint": sub.Endpoint, "PendingConfirmation": pending, "RawMessageDelivery": "false",
-		"ConfirmationWasAuthenticated": "true", "SubscriptionPrincipal": c.Caller.ARN,
+		"ConfirmationWasAuthenticated": "true", "SubscriptionPrincipal": sub.Principal,
 	}
 	maps.Copy(a, sub.Attributes)
 	return &attributesOutput{a}, nil
