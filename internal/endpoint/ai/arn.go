@@ -49,6 +49,21 @@ func (c *call) arnOf(s *smithy.Shape, kind, own string, seed uint64) string {
 	return strings.Join(parts, ":")
 }
 
+// newARN is the ARN of a new resource. Versions have the one of what they are a version of, with the number behind it
+// where the API's pattern leaves room for that.
+func (c *call) newARN(k *noun, r *resource) string {
+	s := k.member(k.isARN)
+	if s != nil && k.versions() && r.Parent != "" {
+		of := k.name[:len(k.name)-len("version")]
+		for _, form := range []string{r.Parent + "/version/" + r.own(), r.Parent + "/" + r.own(), r.Parent + ":" + r.own(), r.Parent} {
+			if arn := c.arnOf(s, of, form, hash(c.ID, k.name)); strings.HasSuffix(arn, form) {
+				return arn
+			}
+		}
+	}
+	return c.arnOf(s, k.name, r.own(), hash(c.ID, k.name))
+}
+
 // allowed is an ARN, or where a shape doesn't allow it one for the same resource that it does.
 func (c *call) allowed(s *smithy.Shape, arn, kind, own string) string {
 	if s.Allows(arn) {

@@ -156,7 +156,7 @@ func (b *backend) writes(c *client, k *noun) bool {
 	return slices.ContainsFunc(k.made, func(op string) bool { return b.written[c.name+"."+op] != nil })
 }
 
-// given are the values of the input's texts that must be there, by name, and the others that name a resource.
+// given are the input's texts that refer to a resource, by the members' names.
 func (c *call) given() map[string]string {
 	out := map[string]string{}
 	if c.op.Input == nil {
@@ -170,6 +170,34 @@ func (c *call) given() map[string]string {
 	}
 	return out
 }
+
+// naming is the part of what was given by which one resource of the kind is found: what stands in the URI, the ids of
+// the resource and of those it is in, and its name where no id is given. The rest may be what is to be changed.
+func (c *call) naming(k *noun) map[string]string {
+	given := c.given()
+	own := 0 // how well the resource is named: by nothing, by its name, by its id or ARN
+	for name := range given {
+		if l := strings.ToLower(name); k.owns(name) && c.must(name) {
+			own = max(own, 1)
+			if !k.isName(l) {
+				own = 2
+			}
+		}
+	}
+	for name := range given {
+		switch l := strings.ToLower(name); {
+		case c.op.Input.Member(name).In == "uri":
+		case k.owns(name) && (c.must(name) || own == 0) && (own < 2 || !k.isName(l)):
+		case c.must(name) && !k.owns(name) && c.client.nouns.byName[stem(name)] != nil:
+		default:
+			delete(given, name)
+		}
+	}
+	return given
+}
+
+// must tells whether the input has to have the member.
+func (c *call) must(name string) bool { return slices.Contains(c.op.Input.Required, name) }
 
 // parents checks that the resources exist that the input names by what its members are called, apart from the
 // operation's own.
@@ -204,7 +232,7 @@ func predefined(id string) bool {
 
 // asksPredefined tells whether the input names one of the kind that is there without being made.
 func (c *call) asksPredefined(k *noun) bool {
-	for name, v := range c.given() {
+	for name, v := range c.naming(k) {
 		if k.owns(name) && predefined(v) {
 			return true
 		}
@@ -255,7 +283,7 @@ func (b *backend) lookup(c *call, k *noun) (*resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	given := c.given()
+	given := c.naming(k)
 	if !slices.ContainsFunc(slices.Collect(maps.Keys(given)), k.owns) && len(all) > 0 && !c.namesParent(k, given) {
 		return nil, nil
 	}
@@ -276,7 +304,7 @@ func (c *call) namesParent(k *noun, given map[string]string) bool {
 // absent is the error of a resource that isn't there.
 func (c *call) absent(k *noun) error {
 	what := k.name
-	for name, v := range c.given() {
+	for name, v := range c.naming(k) {
 		if k.owns(name) {
 			what += " " + v
 		}
@@ -314,8 +342,8 @@ func (b *backend) make(c *call, p part) (obj, error) {
 	}
 	own = first(own, id(10, lowerDigits, c.ID, k.name))
 	r.Config[ownKey] = own
-	r.ARN = c.arnOf(k.member(k.isARN), k.name, own, hash(c.ID, k.name))
 	r.ID, r.Parent = place+own, last(strings.TrimSuffix(c.within(k), "/"))
+	r.ARN = c.newARN(k, r)
 	old, err := b.existing(c, k, r)
 	if err != nil {
 		return nil, err
@@ -411,8 +439,7 @@ func (b *backend) existing(c *call, k *noun, r *resource) (*resource, error) {
 	if old, err := b.get(c, made, r.ID); err != nil || old != nil {
 		return old, err
 	}
-	given := c.given()
-	for name := range given {
+	for name := range c.naming(k) {
 		if k.owns(name) {
 			return b.lookup(c, k)
 		}

@@ -97,6 +97,25 @@ def pick(items, rng):
     return "a"
 
 
+# Values for members that are more than their shapes say.
+USUAL = {
+    "modelid": ["amazon.nova-lite-v1:0"], "modelidentifier": ["amazon.nova-lite-v1:0"], "sourcelanguagecode": ["en"], "targetlanguagecode": ["de"],
+    "languagecode": ["en", "en-US"],
+}
+
+# Members that an operation needs although its model doesn't require them.
+NEEDED = {
+    ("bedrock", "CreateGuardrail"): {"wordPolicyConfig": {"wordsConfig": [{"text": "sweep"}]}},
+    ("bedrock", "UpdateGuardrail"): {"wordPolicyConfig": {"wordsConfig": [{"text": "sweep"}]}},
+    ("comprehend", "CreateEndpoint"): {"ModelArn": "arn:aws:comprehend:us-east-1:111122223333:document-classifier/sweep"},
+    ("comprehend", "ClassifyDocument"): {"Text": "sweep"},
+    ("comprehend", "DetectEntities"): {"Text": "sweep", "LanguageCode": "en"},
+    ("lex-models", "TagResource"): {"resourceArn": "arn:aws:lex:us-east-1:111122223333:bot:sweep"},
+    ("lex-models", "UntagResource"): {"resourceArn": "arn:aws:lex:us-east-1:111122223333:bot:sweep"},
+    ("lex-models", "ListTagsForResource"): {"resourceArn": "arn:aws:lex:us-east-1:111122223333:bot:sweep"},
+}
+
+
 def split(name):
     """botaliasidentifier is botalias and id; the end is "" where the name is no resource's."""
     match = re.search(r"(identifier|id|arn|name)$", name)
@@ -110,8 +129,9 @@ class Inputs:
 
     def __init__(self, seed, url):
         self.rng = random.Random(seed)
+        self.url = url
         self.noun = ""
-        self.seen = {"predictendpoint": url}
+        self.seen = {}
 
     def about(self, operation):
         """Says which resource the next input and answer are about: GetBotAlias is about a botalias."""
@@ -194,7 +214,9 @@ class Inputs:
         def fits(text):
             return max(low, 1) <= len(text) <= high and (not compiled or compiled.match(text))
 
-        tries = [] if unlike else list(self.known(name))
+        if name == "PredictEndpoint":
+            return self.url  # the client calls it, whatever it is
+        tries = [] if unlike else list(self.known(name)) + USUAL.get(name.lower(), [])
         lower = name.lower()
         if lower.endswith("arn"):
             tries.append("arn:aws:iam::111122223333:role/sweep")
@@ -244,7 +266,9 @@ def sweep(client_name, url, key, secret):
     def turn(name):
         """When an operation is called: what others are made in is made first."""
         model = service.operation_model(name)
-        named = [m for m in (model.input_shape.required_members if model.input_shape else []) if re.search(r"(?i)(id|identifier|arn)$", m)]
+        named = [m for m in (model.input_shape.required_members if model.input_shape else []) if re.search(r"(?i)(id|identifier|arn|name)$", m)]
+        noun = re.sub(r"^[A-Z][a-z]+", "", name).lower()
+        named = [m for m in named if not noun.endswith(split(m.lower())[0])]
         named = [m for m in named if not re.search(r"(?i)(role|key|aws.*|policy)(id|arn)$", m)]
         return order(name), -len(named) if order(name) == 3 else len(named), name
 
@@ -258,6 +282,7 @@ def sweep(client_name, url, key, secret):
         inputs.about(operation)
         try:
             params = inputs.structure(model.input_shape) if model.input_shape else {}
+            params.update(NEEDED.get((client_name, operation), {}))
             answer = method(**params)
             result["request"] = answer["ResponseMetadata"].get("RequestId", "")
             events = drain({k: v for k, v in answer.items() if k != "ResponseMetadata"})
