@@ -104,7 +104,14 @@ USUAL = {
 }
 
 # Members that an operation needs although its model doesn't require them.
+SAID = [{"role": "user", "content": [{"text": "sweep"}]}]
+SPOKEN = json.dumps({"messages": SAID}).encode()
 NEEDED = {
+    ("bedrock-runtime", "Converse"): {"messages": SAID},
+    ("bedrock-runtime", "ConverseStream"): {"messages": SAID},
+    ("bedrock-runtime", "CountTokens"): {"input": {"converse": {"messages": SAID}}},
+    ("bedrock-runtime", "InvokeModel"): {"body": SPOKEN},
+    ("bedrock-runtime", "InvokeModelWithResponseStream"): {"body": SPOKEN},
     ("bedrock", "CreateGuardrail"): {"wordPolicyConfig": {"wordsConfig": [{"text": "sweep"}]}},
     ("bedrock", "UpdateGuardrail"): {"wordPolicyConfig": {"wordsConfig": [{"text": "sweep"}]}},
     ("comprehend", "CreateEndpoint"): {"ModelArn": "arn:aws:comprehend:us-east-1:111122223333:document-classifier/sweep"},
@@ -272,7 +279,12 @@ def sweep(client_name, url, key, secret):
         named = [m for m in named if not re.search(r"(?i)(role|key|aws.*|policy)(id|arn)$", m)]
         return order(name), -len(named) if order(name) == 3 else len(named), name
 
-    for operation in sorted(service.operation_names, key=turn):
+    queue = sorted(service.operation_names, key=turn)
+    makers = sum(order(n) == 0 for n in queue)
+    again = set()
+    while queue:
+        operation = queue.pop(0)
+        makers -= 1
         method = getattr(client, xform_name(operation), None)
         if method is None:
             continue  # botocore leaves out what needs HTTP/2
@@ -298,6 +310,12 @@ def sweep(client_name, url, key, secret):
             result["message"] = e.response.get("Error", {}).get("Message", "")
             codes = {(s.metadata.get("error") or {}).get("code", s.name) for s in model.error_shapes} | {s.name for s in model.error_shapes}
             result["modelled"] = result["code"] in codes | COMMON
+            if order(operation) == 0 and "NotFound" in result["code"] and operation not in again and makers > 0:
+                # What it needs may be made by an operation that comes later.
+                again.add(operation)
+                queue.insert(makers, operation)
+                makers += 1
+                results.pop()
         except Exception as e:
             result["problem"] = f"{type(e).__name__}: {e}"[:500]
     return results
