@@ -33,6 +33,8 @@ type Reader struct {
 	raw    string
 	offset int64
 	index  int
+	chunk  []byte // holds p's text
+	spare  []byte // of an earlier file
 }
 
 type readerState int
@@ -47,8 +49,14 @@ const (
 // NewReader returns a Reader of a log file's plain JSON text.
 func NewReader(r io.Reader) *Reader { return &Reader{r: r, index: -1} }
 
+// Reset makes r read another log file, in memory that it has already: events of files read before, and their strings,
+// must not be used any more.
+func (r *Reader) Reset(file io.Reader) {
+	*r = Reader{r: file, index: -1, spare: r.chunk[:0]}
+}
+
 // Next decodes the next record into e. Its strings share memory with the part of the file they came from; they stay
-// valid. It returns io.EOF after the last record, when the rest of the file has been found well-formed too;
+// valid until Reset. It returns io.EOF after the last record, when the rest of the file has been found well-formed too;
 // ErrNotLogFile; io.ErrUnexpectedEOF when the file ends early; *SyntaxError; or the underlying reader's error.
 func (r *Reader) Next(e *Event) error {
 	for {
@@ -222,7 +230,7 @@ func (r *Reader) record(e *Event) (bool, error) {
 }
 
 // fill drops what was consumed and reads on, so that the chunk grows by at least one byte or eof is set. Strings of
-// earlier chunks stay valid: a chunk's memory is never written again.
+// earlier chunks stay valid: a chunk's memory is not written again before Reset.
 func (r *Reader) fill() error {
 	left := r.p.s[r.p.i:]
 	if len(left) > MaxRecord {
@@ -232,7 +240,13 @@ func (r *Reader) fill() error {
 	if r.base == 0 && left == "" {
 		size = firstChunk
 	}
-	buf := make([]byte, min(max(size, 2*len(left)), MaxRecord+chunkSize))
+	size = min(max(size, 2*len(left)), MaxRecord+chunkSize)
+	buf := r.spare
+	r.spare = nil
+	if cap(buf) < size {
+		buf = make([]byte, size)
+	}
+	buf = buf[:size]
 	n := copy(buf, left)
 	m, err := io.ReadFull(r.r, buf[n:])
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -241,6 +255,7 @@ func (r *Reader) fill() error {
 		return err
 	}
 	r.base += int64(r.p.i)
+	r.chunk = buf
 	r.p = scanner{s: unsafe.String(unsafe.SliceData(buf), n+m)}
 	return nil
 }

@@ -65,6 +65,22 @@ func TestReader(t *testing.T) {
 	}
 }
 
+func TestReaderReset(t *testing.T) {
+	var r cloudtrail.Reader
+	var e cloudtrail.Event
+	for _, n := range []int{3, 2000, 0, 1, 700} {
+		r.Reset(strings.NewReader(logFile(n)))
+		for i := range n {
+			if err := r.Next(&e); err != nil || e.EventID != fmt.Sprint(i) || r.Index() != i {
+				t.Fatalf("file of %d: event %d is %q, %v", n, i, e.EventID, err)
+			}
+		}
+		if err := r.Next(&e); !errors.Is(err, io.EOF) {
+			t.Fatalf("file of %d: %v after the last", n, err)
+		}
+	}
+}
+
 func TestReaderRefuses(t *testing.T) {
 	var syntax *cloudtrail.SyntaxError
 	isSyntax := func(err error) bool { return errors.As(err, &syntax) }

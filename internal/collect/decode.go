@@ -34,12 +34,13 @@ const (
 
 // reader decodes objects, one after the other.
 type reader struct {
-	text  *text
-	limit int64
+	text    *text
+	records cloudtrail.Reader
+	limit   int64
 }
 
-// decode reads an object and calls emit for each event, in order. The events are valid until emit returns, their
-// strings for good. The error is a *faultError (the content can't be read whole; what is known of it is returned all
+// decode reads an object and calls emit for each event, in order. The events and their
+// strings are valid until emit returns. The error is a *faultError (the content can't be read whole; what is known of it is returned all
 // the same), a *transferError, or emit's.
 func (r *reader) decode(body io.Reader, emit func(e *cloudtrail.Event, index int) error) (content, error) {
 	r.text.reset(body, r.limit)
@@ -61,7 +62,8 @@ func (r *reader) decode(body io.Reader, emit func(e *cloudtrail.Event, index int
 
 // events reads the text's events; see decode.
 func (r *reader) events(c *content, emit func(e *cloudtrail.Event, index int) error) error {
-	records := cloudtrail.NewReader(r.text)
+	records := &r.records
+	records.Reset(r.text)
 	var e cloudtrail.Event
 	for index := 0; ; index++ {
 		err := records.Next(&e)

@@ -20,7 +20,7 @@ type Decoded struct {
 type Decoder struct{ reader }
 
 // NewDecoder returns a Decoder of texts up to limit bytes.
-func NewDecoder(limit int64) *Decoder { return &Decoder{reader{newText(), limit}} }
+func NewDecoder(limit int64) *Decoder { return &Decoder{reader{text: newText(), limit: limit}} }
 
 // Decode opens, inflates and decodes an object. The error is the transfer's or emit's.
 func (d *Decoder) Decode(body io.Reader, emit func(e *cloudtrail.Event, index int) error) (Decoded, error) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/lake"
@@ -23,7 +22,7 @@ const (
 
 // work reads objects until there are no more. Its error ends the run.
 func (c *collector) work(ctx context.Context) error {
-	w := &worker{c: c, reader: reader{newText(), c.opts.MaxInflated}, ai: map[aiKey]bool{}}
+	w := &worker{c: c, reader: reader{text: newText(), limit: c.opts.MaxInflated}}
 	for j := range c.jobs {
 		if err := w.read(ctx, j); err != nil {
 			return err
@@ -40,7 +39,6 @@ type worker struct {
 	c      *collector
 	reader reader
 	body   bytes.Buffer // of an object fetched whole
-	ai     map[aiKey]bool
 }
 
 // read deals with an object: what can't be read is noted in the report. Its error ends the run.
@@ -108,11 +106,9 @@ func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*ta
 		if index%256 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if w.isAICall(e) {
-			t.aiCalls++
-		}
 		return f.Event(e, index)
 	})
+	t.aiCalls = f.Calls()
 	var failed *faultError
 	if err != nil && !errors.As(err, &failed) {
 		return nil, err
@@ -149,24 +145,4 @@ func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*ta
 	w.c.settle(j, isLogFile)
 	w.c.progress.add(func(p *Progress) { p.Events += content.events; p.Bytes += content.size })
 	return &t, nil
-}
-
-// aiKey is what tells an AI service's events from others.
-type aiKey struct{ source, name string }
-
-// isAICall tells whether an event is a call of an AI service: the one event of the call's several, if it has several,
-// that stands for it.
-func (w *worker) isAICall(e *cloudtrail.Event) bool {
-	ai, known := w.ai[aiKey{e.EventSource, e.EventName}]
-	if known && !ai {
-		return false
-	}
-	call := lake.Normalize(e)
-	if !known {
-		if len(w.ai) >= 10_000 { // names are outside input
-			clear(w.ai)
-		}
-		w.ai[aiKey{strings.Clone(e.EventSource), strings.Clone(e.EventName)}] = call.AIService != ""
-	}
-	return call.AIService != "" && call.CallRole == lake.RolePrimary
 }
