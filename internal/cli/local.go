@@ -24,7 +24,8 @@ func (a *app) localCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "local",
 		Short: "Run the local AWS endpoint, which records AI calls as CloudTrail does",
-		Long: `Run an AWS endpoint on this machine: AI services that answer, STS, IAM, S3, CloudWatch Logs and CloudTrail around them.
+		Long: `Run an AWS endpoint on this machine: AI services that answer, and around them STS, IAM, S3, KMS, SNS, SQS, CloudWatch,
+CloudWatch Logs and CloudTrail.
 Every call is recorded as CloudTrail would record it, and what trails select is delivered as log files and digests.
 
 DIR/aws.env makes any AWS client use it:  . DIR/aws.env`,

@@ -82,7 +82,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	scope := strings.Split(r.Header.Get("Authorization"), "/")
 	if len(scope) < 5 {
-		http.Error(w, "no credential scope", 403)
+		http.Error(w, "no credential scope", http.StatusForbidden)
 		return
 	}
 	service := s.services[scope[3]]
