@@ -65,7 +65,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "logfile": logfile, "gzip": gzipFile, "serve": serve, "request": request, "smalldisk": smallDisk, "newer": newer,
-			"trail": trailCmd, "alter": alter, "remove": remove, "unzip": unzip, "until": until, "set": set,
+			"trail": trailCmd, "alter": alter, "remove": remove, "unzip": unzip, "tampered": tampered, "until": until, "set": set,
 			"flip": flip,
 		},
 	})

@@ -164,8 +164,8 @@ func (a *app) fromLake(ctx context.Context, l *lake.Lake, url string) (pauses []
 // trailPauses reads from events when trails made no digests.
 func trailPauses(ctx context.Context, db *query.DB) ([]digest.Pause, error) {
 	rows, err := db.Query(ctx, `SELECT eventTime, eventName, requestParameters, recipientAccountId, awsRegion, actor, CAST(eventID AS VARCHAR)
-		FROM events WHERE eventSource = 'cloudtrail.amazonaws.com' AND errorCode IS NULL
-			AND eventName IN ('StopLogging', 'StartLogging', 'DeleteTrail', 'UpdateTrail') ORDER BY eventTime`)
+		FROM events WHERE eventSource = 'cloudtrail.amazonaws.com' AND coalesce(errorCode, '') = ''
+			AND eventName IN ('StopLogging', 'StartLogging', 'DeleteTrail', 'UpdateTrail') ORDER BY eventTime, source_object, source_index`)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,6 @@ func (c *chain) pauses(from, to time.Time) []Pause {
 	var list []Pause
 	for _, p := range c.place.v.opts.Pauses {
 		ours := p.Trail == c.name.trail && p.HomeRegion == c.name.home && (p.Account == c.place.account || c.place.organization != "")
-		// The last digest before a pause may end when the pause has begun.
 		if ours && p.From.Before(to) && (p.To.IsZero() || p.To.After(from)) {
 			list = append(list, p)
 		}
@@ -42,9 +41,10 @@ func (c *chain) gap(newer, older *node, from, to time.Time) {
 }
 
 // explained reports the pauses between two digests, and the digests that are missing in the time between pauses. It
-// returns false when there was no pause.
+// returns false when there was none that explains why newer begins a chain.
 func (c *chain) explained(newer, older *node) bool {
-	list := c.pauses(older.key.Time, newer.start)
+	// A short pause may have ended before the digest of the hour in which it began.
+	list := c.pauses(older.key.Time.Add(-max(c.period, time.Minute)), newer.start)
 	logged := older.key.Time // since then, until the next pause
 	for _, p := range list {
 		c.paused(p)
@@ -54,5 +54,6 @@ func (c *chain) explained(newer, older *node) bool {
 		}
 		logged = laterOf(logged, p.To)
 	}
-	return len(list) > 0
+	// A chain begins with logging: one that begins much later has another reason.
+	return len(list) > 0 && newer.start.Sub(logged) <= max(c.period, defaultPeriod)
 }

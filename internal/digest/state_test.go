@@ -223,6 +223,13 @@ func TestVerifyTellsPausesFromGaps(t *testing.T) {
 		m, tr := deliver(t)
 		wantFindings(t, verify(t, tr, m, publicKeys(), digest.Options{Pauses: []digest.Pause{stopped}}), started, "logging_stopped ")
 	})
+	t.Run("a pause within the last hour of a chain", func(t *testing.T) {
+		m, tr := deliver(t)
+		short := stopped
+		short.From, short.To = hour(2).Add(5*time.Minute), hour(2).Add(20*time.Minute)
+		wantFindings(t, verify(t, tr, m, publicKeys(), digest.Options{Pauses: []digest.Pause{short}}), started, "logging_stopped ",
+			"chain_restarted digest 3")
+	})
 	t.Run("another trail's pause", func(t *testing.T) {
 		m, tr := deliver(t)
 		other := stopped
