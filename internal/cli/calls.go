@@ -58,6 +58,9 @@ func (f *filterFlags) filter(a *app, fields []string) (query.Filter, error) {
 	if f.Until, err = a.parseTime("--until", f.until); err != nil {
 		return f.Filter, err
 	}
+	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
+		return f.Filter, usagef("--until %s is not after --since %s", f.until, f.since)
+	}
 	f.Fields = map[string]string{}
 	for _, arg := range fields {
 		name, value, ok := strings.Cut(arg, "=")

@@ -110,6 +110,8 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.servicesCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SuggestionsMinimumDistance = 2
+	root.Version = version()
+	root.SetVersionTemplate("aitrail {{.Version}}\n")
 	return root
 }
 
@@ -172,12 +174,17 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			version, goVersion := "unknown", "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version, goVersion = info.Main.Version, info.GoVersion
-			}
-			_, err := fmt.Fprintf(a.Stdout, "aitrail %s (%s)\n", version, goVersion)
+			_, err := fmt.Fprintf(a.Stdout, "aitrail %s\n", version())
 			return err
 		},
 	}
+}
+
+// version is that of the module and of Go, as the build knows them.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	return info.Main.Version + " (" + info.GoVersion + ")"
 }

@@ -271,7 +271,7 @@ func (d *demonstration) next() string {
 	}
 	return strings.Join([]string{
 		"  " + self + " calls --outcome denied" + flag,
-		"  " + self + " query 'SELECT actor, model_id, sum(input_tokens) AS input, sum(output_tokens) AS output FROM calls GROUP BY ALL ORDER BY 3 DESC'" + flag,
+		"  " + self + " query 'SELECT actor, model_id, sum(input_tokens) AS input, sum(output_tokens) AS output FROM calls WHERE input_tokens > 0 GROUP BY ALL ORDER BY 3 DESC'" + flag,
 		"  " + use,
 	}, "\n")
 }

@@ -32,8 +32,8 @@ func (d *demonstration) report(ctx context.Context) error {
 			return err
 		}
 		fmt.Fprintf(d.Stdout, "\n%s\n\n", d.bold(fmt.Sprintf("%s AI calls, %s denied, %s changes", thousands(s.Calls), thousands(s.Denied), thousands(s.Changed))))
-		fmt.Fprintln(d.Stdout, beside(groupTable("service", s.ByService), groupTable("actor", s.ByActor)))
-		fmt.Fprintln(d.Stdout, beside(modelTable(s.ByModel), groupTable("Region", s.ByRegion), groupTable("outcome", s.ByOutcome)))
+		fmt.Fprintln(d.Stdout, d.beside(groupTable("service", s.ByService), groupTable("actor", s.ByActor)))
+		fmt.Fprintln(d.Stdout, d.beside(modelTable(s.ByModel), groupTable("Region", s.ByRegion), groupTable("outcome", s.ByOutcome)))
 		if err := errors.Join(d.section(ctx, db, "Denied", denied), d.section(ctx, db, "Changed", changed)); err != nil {
 			return err
 		}
@@ -125,34 +125,53 @@ func orBlank(n int64) string {
 	return thousands(n)
 }
 
-// beside sets blocks of text side by side.
-func beside(blocks ...string) string {
-	var lines [][]string
+// beside sets blocks side by side as far as the terminal is wide.
+func (d *demonstration) beside(blocks ...string) string { return beside(d.printer().width, blocks...) }
+
+// beside sets blocks of text side by side, as many as fit into a width, and the others below; 0 is no limit.
+func beside(width int, blocks ...string) string {
+	var rows, row []string
+	used := 0
+	for _, block := range blocks {
+		w := blockWidth(block)
+		if len(row) > 0 && width > 0 && used+w > width {
+			rows, row, used = append(rows, joined(row)), nil, 0
+		}
+		row = append(row, block)
+		used += w + blockGap
+	}
+	return strings.Join(append(rows, joined(row)), "\n")
+}
+
+const blockGap = 3 // spaces between blocks
+
+// joined sets blocks side by side.
+func joined(blocks []string) string {
 	height := 0
 	for _, b := range blocks {
-		lines = append(lines, strings.Split(b, "\n"))
-		height = max(height, len(lines[len(lines)-1]))
+		height = max(height, strings.Count(b, "\n")+1)
 	}
-	var out strings.Builder
-	for row := range height {
-		var line strings.Builder
-		for i, block := range lines {
-			width := 0
-			for _, l := range block {
-				width = max(width, text.StringWidth(l))
-			}
+	lines := make([]string, height)
+	for _, b := range blocks {
+		width, block := blockWidth(b)+blockGap, strings.Split(b, "\n")
+		for i := range lines {
 			cell := ""
-			if row < len(block) {
-				cell = block[row]
+			if i < len(block) {
+				cell = block[i]
 			}
-			line.WriteString(cell)
-			if i < len(lines)-1 {
-				line.WriteString(strings.Repeat(" ", width-text.StringWidth(cell)+3))
-			}
+			lines[i] += text.Pad(cell, width, ' ')
 		}
-		out.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
-	return out.String()
+	return trimmed(strings.Join(lines, "\n")) + "\n"
+}
+
+// blockWidth is the width of a block's widest line, without the spaces at its end.
+func blockWidth(block string) int {
+	width := 0
+	for l := range strings.Lines(block) {
+		width = max(width, text.StringWidth(strings.TrimRight(l, " \n")))
+	}
+	return width
 }
 
 // events hands on the events of a log file in the source.

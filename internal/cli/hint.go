@@ -23,6 +23,7 @@ var hints = []struct {
 	{is(syscall.EADDRINUSE), "another program listens there: choose another address with --addr, 127.0.0.1:0 takes any free port"},
 	{is(object.ErrNotExist), "check the name; for s3:// sources also the Region and endpoint (AWS_ENDPOINT_URL) that are set"},
 	{is(os.ErrPermission), "check who owns the folder"},
+	{is(query.ErrTimeout), "give the query more time with --timeout, or have it read less: WHERE eventTime > now() - INTERVAL 1 DAY"},
 	{as[*query.Error], "aitrail query 'DESCRIBE events' shows the columns; views are events, calls and log_files"},
 	{as[usageError], "aitrail help shows the commands, aitrail COMMAND --help its flags"},
 }

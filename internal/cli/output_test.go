@@ -187,3 +187,21 @@ func TestSeparated(t *testing.T) {
 		}
 	}
 }
+
+func TestBeside(t *testing.T) {
+	left, right, third := "ab  \ncd  \nef", "long line\nx", "y"
+	for _, c := range []struct {
+		width int
+		want  string
+	}{
+		{0, "ab   long line   y\ncd   x\nef\n"},
+		{18, "ab   long line   y\ncd   x\nef\n"},
+		{17, "ab   long line\ncd   x\nef\n\ny\n"},
+		{13, "ab\ncd\nef\n\nlong line   y\nx\n"},
+		{5, "ab\ncd\nef\n\nlong line\nx\n\ny\n"},
+	} {
+		if diff := cmp.Diff(c.want, beside(c.width, left, right, third)); diff != "" {
+			t.Errorf("width %d: want -, got +\n%s", c.width, diff)
+		}
+	}
+}
