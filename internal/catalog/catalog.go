@@ -242,10 +242,11 @@ func DataTypes() []string {
 	return types[:n]
 }
 
-// Nearest returns the key of the service whose key, event source, client or name is nearest to what was typed.
+// Nearest returns the key of the service whose key, event source, client or name is nearest to what was typed, or ""
+// when none is near.
 func Nearest(typed string) string {
 	typed = strings.ToLower(typed)
-	best, bestDistance := "", 1<<30
+	best, bestDistance := "", min(max(2, len(typed)/2), len(typed))
 	for _, s := range services {
 		names := []string{s.Key, s.Name, strings.TrimPrefix(strings.TrimPrefix(s.Name, "Amazon "), "AWS ")}
 		for _, e := range s.EventSources {

@@ -156,6 +156,7 @@ func TestNearest(t *testing.T) {
 	for typed, want := range map[string]string{
 		"bedrok": "bedrock", "Bedrock-Runtime": "bedrock", "sagemakr": "sagemaker", "Rekognition": "rekognition",
 		"comprehnd": "comprehend", "textrakt": "textract", "qbusiness": "q-business", "bedrock-mantel": "bedrock-mantle",
+		"nosuch": "", "xyz": "", "": "",
 	} {
 		if got := catalog.Nearest(typed); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", typed, got, want)

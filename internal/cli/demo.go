@@ -72,7 +72,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	d.step("starting the endpoint")
 	var err error
 	d.server, err = d.serve("127.0.0.1:0", endpoint.Options{
-		Dir: d.dir, Now: d.Now, Log: d.log(), DeliverEvery: time.Second, DigestEvery: time.Hour, Throttle: throttleCI(),
+		Dir: d.dir, Now: d.Now, Log: d.log(), DeliverEvery: 5 * time.Second, DigestEvery: time.Hour, Throttle: throttleCI(),
 	})
 	if err != nil {
 		return err

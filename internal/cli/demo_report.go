@@ -31,10 +31,10 @@ func (d *demonstration) report(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(d.Stdout, "\n%s\n\n", d.bold(fmt.Sprintf("%s AI calls, %s denied, %s changes", thousands(s.Calls), thousands(s.Denied), thousands(s.Changed))))
+		fmt.Fprintf(d.Stdout, "\n%s\n\n", d.bold(fmt.Sprintf("%s AI calls, %s denied", thousands(s.Calls), thousands(s.Denied))))
 		fmt.Fprintln(d.Stdout, d.beside(groupTable("service", s.ByService), groupTable("actor", s.ByActor)))
 		fmt.Fprintln(d.Stdout, d.beside(modelTable(s.ByModel), groupTable("Region", s.ByRegion), groupTable("outcome", s.ByOutcome)))
-		if err := errors.Join(d.section(ctx, db, "Denied", denied), d.section(ctx, db, "Changed", changed)); err != nil {
+		if err := errors.Join(d.section(ctx, db, "Denied, in all services", denied), d.section(ctx, db, "Changed, in all services", changed)); err != nil {
 			return err
 		}
 		fmt.Fprintf(d.Stdout, "%s  %s\n", d.bold("Proof"), verdictLine(d.proof))

@@ -43,7 +43,10 @@ elimination, inferred, guess, not documented. Nothing was checked against a live
 func service(key string) (*catalog.Service, error) {
 	s, ok := catalog.ByKey(key)
 	if !ok {
-		return nil, usagef("unknown AI service %q; did you mean %q?", key, catalog.Nearest(key))
+		if near := catalog.Nearest(key); near != "" {
+			return nil, usagef("unknown AI service %q; did you mean %q?", key, near)
+		}
+		return nil, usagef("unknown AI service %q; aitrail services lists them", key)
 	}
 	return s, nil
 }

@@ -34,10 +34,18 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 		}
 		return a.printJSON(text)
 	}
-	columns := []string{"account", "region", "log_files", "events", "first_event", "last_event", "collected_at", "lag_seconds"}
+	lag := "lag_seconds"
+	if a.output == "table" {
+		lag = "lag"
+	}
+	columns := []string{"account", "region", "log_files", "events", "first_event", "last_event", "collected_at", lag}
 	var rows [][]any
 	for _, p := range s.Places {
-		rows = append(rows, []any{p.Account, p.Region, p.LogFiles, p.Events, p.First, p.Last, p.Collected, int64(p.LagSeconds)})
+		behind := any(int64(p.LagSeconds))
+		if a.output == "table" {
+			behind = p.Lag.Round(time.Second).String()
+		}
+		rows = append(rows, []any{p.Account, p.Region, p.LogFiles, p.Events, p.First, p.Last, p.Collected, behind})
 	}
 	if a.output == "csv" {
 		return a.print(columns, rows)

@@ -134,9 +134,19 @@ func verdictLine(r *digest.Report) string {
 	if !r.Holds() {
 		verdict = "DOES NOT HOLD"
 	}
-	line := fmt.Sprintf("%s: %s of %s digests and %s of %s log files verified in %d chains (%d pending, %d unverifiable, %d failed)", verdict,
-		thousands(r.Digests.Verified), thousands(r.Digests.Total), thousands(r.LogFiles.Verified), thousands(r.LogFiles.Total), len(r.Chains),
-		r.LogFiles.Pending+r.Digests.Pending, r.LogFiles.Unverifiable+r.Digests.Unverifiable, r.LogFiles.Failed+r.Digests.Failed)
+	line := fmt.Sprintf("%s: %s of %s digests and %s of %s log files verified", verdict,
+		thousands(r.Digests.Verified), thousands(r.Digests.Total), thousands(r.LogFiles.Verified), thousands(r.LogFiles.Total))
+	for _, rest := range []struct {
+		n    int64
+		what string
+	}{
+		{r.LogFiles.Pending + r.Digests.Pending, "pending"}, {r.LogFiles.Unverifiable + r.Digests.Unverifiable, "unverifiable"},
+		{r.LogFiles.Failed + r.Digests.Failed, "failed"},
+	} {
+		if rest.n > 0 {
+			line += fmt.Sprintf(", %s %s", thousands(rest.n), rest.what)
+		}
+	}
 	if len(r.Chains) > 0 && !slices.ContainsFunc(r.Chains, func(c digest.Chain) bool { return c.Since.IsZero() }) {
 		line += ", new since the last verification"
 	}

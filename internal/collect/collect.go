@@ -166,7 +166,7 @@ func (c *collector) count(change func(*Report)) {
 
 // fail notes that an object or a listing of a source couldn't be read.
 func (c *collector) fail(source int, object string, err error) {
-	c.opts.Log.Warn("object not read", "object", object, "cause", err)
+	c.opts.Log.Debug("object not read", "object", object, "cause", err)
 	c.count(func(r *Report) {
 		r.Failed++
 		r.Sources[source].Failed++

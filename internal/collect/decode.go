@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
@@ -20,6 +21,8 @@ type content struct {
 	first    time.Time
 	last     time.Time
 	kind     cloudtrail.Kind // by its first event; "" without events
+	account  string          // of its first event
+	region   string          // of its first event
 	what     nature
 }
 
@@ -71,7 +74,7 @@ func (r *reader) events(c *content, emit func(e *cloudtrail.Event, index int) er
 			return r.verdict(c, err)
 		}
 		if index == 0 {
-			c.kind = kindOf(&e)
+			c.kind, c.account, c.region = kindOf(&e), strings.Clone(e.RecipientAccountID), strings.Clone(e.AWSRegion)
 		}
 		c.events++
 		c.first, c.last = widen(c.first, c.last, e.EventTime, e.EventTime)

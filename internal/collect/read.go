@@ -127,12 +127,17 @@ func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*ta
 	if kind == "" {
 		kind = cloudtrail.KindLog
 	}
-	edit := func(row *lake.LogFile) { row.SHA256, row.Kind = content.sha256, kind }
+	edit := func(row *lake.LogFile) {
+		row.SHA256, row.Kind = content.sha256, kind
+		if row.Account == "" { // a name that doesn't tell
+			row.Account, row.Region = content.account, content.region
+		}
+	}
 	t.files = 1
 	if failed != nil {
 		t = tally{files: 1, quarantined: 1, quarantine: []QuarantinedFile{{j.url, failed.reason}}}
 		err = f.Quarantine(failed.reason, edit)
-		w.c.opts.Log.Warn("log file quarantined", "object", j.url, "reason", failed.reason)
+		w.c.opts.Log.Debug("log file quarantined", "object", j.url, "reason", failed.reason)
 	} else {
 		t.bytes, t.inflated = content.size, content.inflated
 		t.span(content.first, content.last)
