@@ -14,6 +14,9 @@ func (c *call) arnOf(s *smithy.Shape, kind, own string, seed uint64) string {
 	}
 	if own == "" {
 		own = id(10, lowerDigits, c.ID, kind)
+		if u := uuid(c.ID, kind); s != nil && s.Allows(c.arn(kebab(kind)+"/"+u)) {
+			own = u
+		}
 	}
 	dashed, camel := kebab(kind), smithy.LowerFirst(kind)
 	forms := []string{dashed + "/" + own, camel + "/" + own, strings.ToLower(kind) + "/" + own, dashed + ":" + own, camel + ":" + own, own}
@@ -38,7 +41,7 @@ func (c *call) arnOf(s *smithy.Shape, kind, own string, seed uint64) string {
 		{5, parts[5][:strings.LastIndexAny(parts[5], "/:")+1] + own},
 	} {
 		old := parts[change.at]
-		if old == "" {
+		if old == "" && change.at > 1 {
 			continue
 		}
 		parts[change.at] = change.text
@@ -61,7 +64,17 @@ func (c *call) newARN(k *noun, r *resource) string {
 			}
 		}
 	}
-	return c.arnOf(s, k.name, r.own(), hash(c.ID, k.name))
+	arn := c.arnOf(s, k.name, r.own(), hash(c.ID, k.name))
+	if at := strings.LastIndexByte(arn, ':') + 1; s != nil && r.Parent != "" {
+		segments := strings.Split(arn[at:], "/")
+		if len(segments) > 2 { // "bucket/…/index/own"
+			segments[1] = r.Parent
+			if inside := arn[:at] + strings.Join(segments, "/"); s.Allows(inside) {
+				return inside
+			}
+		}
+	}
+	return arn
 }
 
 // allowed is an ARN, or where a shape doesn't allow it one for the same resource that it does.

@@ -207,7 +207,7 @@ func (b *backend) parents(c *call, p part) error {
 	for _, name := range c.op.Input.Required {
 		v := text(c.in, name)
 		k := c.client.nouns.byName[stem(name)]
-		if k == nil || k == p.noun || v == "" || b.writes(c.client, k) || predefined(v) {
+		if k == nil || k == p.noun || p.noun != nil && p.owns(name) || v == "" || b.writes(c.client, k) || predefined(v) {
 			continue
 		}
 		found, err := b.some(c, k, name, v)

@@ -243,3 +243,26 @@ func FuzzRoute(f *testing.F) {
 		}
 	})
 }
+
+// TestInside: what is inside something else is found by that and its own name, whatever the members are called, and its
+// ARN says where it is.
+func TestInside(t *testing.T) {
+	s := newServer(t)
+	do := func(signing, operation, body, want string) {
+		t.Helper()
+		status, out := s.do(t, signing, operation, body)
+		if got := text(t, out); status/100 != 2 || !strings.Contains(got, want) {
+			t.Errorf("%s: %d %s, want %s", operation, status, got, want)
+		}
+	}
+	do("s3vectors", "POST /CreateVectorBucket", `{"vectorBucketName":"bucket"}`, ":bucket/bucket")
+	do("s3vectors", "POST /CreateIndex", `{"vectorBucketName":"bucket","indexName":"index","dataType":"float32","dimension":3,"distanceMetric":"cosine"}`, ":bucket/bucket/index/index")
+	do("s3vectors", "POST /GetIndex", `{"vectorBucketName":"bucket","indexName":"index"}`, `"dimension":3`)
+	do("transcribe", "Transcribe.CreateMedicalVocabulary", `{"VocabularyName":"v","LanguageCode":"en-US","VocabularyFileUri":"s3://a/b"}`, `"v"`)
+	do("transcribe", "Transcribe.GetMedicalVocabulary", `{"VocabularyName":"v"}`, `"VocabularyState":"READY"`)
+	_, runtime := s.do(t, "bedrock-agentcore", "PUT /runtimes/", `{"agentRuntimeName":"rt","agentRuntimeArtifact":{"containerConfiguration":{"containerUri":"111122223333.dkr.ecr.us-east-1.amazonaws.com/a:1"}},"roleArn":"arn:aws:iam::111122223333:role/r","networkConfiguration":{"networkMode":"PUBLIC"}}`)
+	id, _ := runtime["agentRuntimeId"].(string)
+	do("bedrock-agentcore", "GET /runtimes/"+id+"/", "", `"agentRuntimeArn":"arn:aws:bedrock-agentcore:us-east-1:111122223333:`)
+	do("bedrock-agentcore", "PUT /runtimes/"+id+"/runtime-endpoints/", `{"name":"ep"}`, `"CREATING"`)
+	do("bedrock-agentcore", "GET /runtimes/"+id+"/runtime-endpoints/ep/", "", `"name":"ep"`)
+}

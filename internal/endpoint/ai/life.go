@@ -19,10 +19,12 @@ func (b *backend) make(c *call, p part) (obj, error) {
 		for i := range c.op.Input.Members {
 			m := &c.op.Input.Members[i]
 			v := text(c.in, m.Name)
-			if v == "" || m.Token || m.Sensitive || m.Shape.Sensitive || !is(strings.ToLower(m.Name)) {
+			if v == "" || m.Token || !is(strings.ToLower(m.Name)) {
 				continue
 			}
-			own = first(own, tail(v))
+			if !m.Sensitive && !m.Shape.Sensitive { // ids are recorded
+				own = first(own, tail(v))
+			}
 			if k.isName(strings.ToLower(m.Name)) {
 				r.Name = v
 			}
@@ -122,7 +124,7 @@ func (c *call) within(k *noun) string {
 	var b strings.Builder
 	for i := range c.op.Input.Members {
 		m := &c.op.Input.Members[i]
-		if v := text(c.in, m.Name); v != "" && m.In == "uri" && !k.owns(m.Name) {
+		if v := text(c.in, m.Name); v != "" && !k.owns(m.Name) && (m.In == "uri" || c.client.nouns.byName[stem(m.Name)] != nil) {
 			b.WriteString(tail(v) + "/")
 		}
 	}
@@ -164,8 +166,8 @@ func (b *backend) visit(c *call, p part) (obj, error) {
 	if p.role == reads {
 		return c.filler(p.noun, r).output(), nil
 	}
-	if p.role == stops {
-		c.in = with(c.in, obj{stoppedKey: true})
+	if p.role == stops || strings.HasPrefix(c.op.Name, "Start") {
+		c.in = with(c.in, obj{stoppedKey: p.role == stops})
 	}
 	return b.edit(c, p.noun, r)
 }

@@ -20,6 +20,7 @@ func goPattern(pattern string) string {
 	pattern = unicodeEscape.ReplaceAllString(pattern, `\x{$1}`)
 	pattern = strings.ReplaceAll(pattern, `\p{ASCII}`, `[\x00-\x7F]`)
 	pattern = strings.ReplaceAll(pattern, `?+`, `?`)
+	pattern = strings.ReplaceAll(pattern, `arn:(-[^:]+)?:`, `arn:(aws)?(-[^:]+)?:`) // some models forget the partition
 	for _, open := range [...]string{"(?!", "(?=", "(?<!", "(?<="} {
 		for {
 			at := strings.Index(pattern, open)
