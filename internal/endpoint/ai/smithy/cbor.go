@@ -61,10 +61,10 @@ func fromCBOR(v cbor.Value) any {
 	}
 }
 
-// fromFloat is a number as JSON has it; NaN and the infinities, which it hasn't, are words there.
+// fromFloat is a number as JSON has it; NaN and the infinities, which it hasn't, are null.
 func fromFloat(f float64) any {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return strconv.FormatFloat(f, 'g', -1, 64)
+		return nil
 	}
 	return json.Number(strconv.FormatFloat(f, 'g', -1, 64))
 }
