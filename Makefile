@@ -30,8 +30,9 @@ fuzz:
 		done; done
 
 # Speed, as ratios against named peers in one run; see docs/performance.md.
-bench:
+bench: build
 	$(GO) run ./bench
+	$(GO) run ./bench/verify
 
 generate:
 	$(GO) generate ./...
