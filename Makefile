@@ -33,6 +33,7 @@ fuzz:
 bench: build
 	$(GO) run ./bench
 	$(GO) run ./bench/verify
+	$(GO) run ./bench/load
 
 generate:
 	$(GO) generate ./...
