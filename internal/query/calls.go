@@ -135,7 +135,7 @@ func (db *DB) ask(ctx context.Context, text string, args []any) (*Rows, error) {
 			return rows, nil
 		}
 	}
-	err = s.failed(err, "", 0)
+	err = s.failed(err, "", nil)
 	s.close()
 	return nil, err
 }

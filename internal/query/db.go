@@ -133,12 +133,12 @@ func (db *DB) setUp(ctx context.Context, settings []string) error {
 	steps = append(steps, db.viewStatements()...)
 	for _, step := range append(steps, "SET GLOBAL lock_configuration = true") {
 		if _, err := s.conn.ExecContext(s.ctx, step, nil); err != nil {
-			return s.failed(err, step, 0)
+			return s.failed(err, step, nil)
 		}
 	}
 	rows, err := s.query("SELECT lower(view_name) FROM duckdb_views()", nil)
 	if err != nil {
-		return s.failed(err, "", 0)
+		return s.failed(err, "", nil)
 	}
 	defer rows.Close()
 	for dst := make([]driver.Value, 1); rows.Next(dst) == nil; {
@@ -181,7 +181,8 @@ func (s *session) run(query string, args []any) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	shift := st.shift()
+	ahead := len(st.prefix)
+	place := func(at int) int { return st.place(at - ahead) }
 	statement, err := s.prepare(st.text(), args)
 	var columns []Column
 	if err == nil && st.prefix == "" && !st.shows && mayLose(st.body, statement) {
@@ -189,18 +190,18 @@ func (s *session) run(query string, args []any) (*Rows, error) {
 			columns, err = nil, nil // what is wrong with it is told when the statement runs
 		}
 		if head, tail := plain(columns); head != "" {
-			shift = len(head) - st.start
+			ahead = len(head)
 			if err = statement.Close(); err == nil {
 				statement, err = s.prepare(head+st.body+tail, args)
 			}
 		}
 	}
 	if err != nil {
-		return nil, s.failed(err, query, shift)
+		return nil, s.failed(err, query, place)
 	}
 	rows, err := s.rows(statement, args, columns)
 	if err != nil {
-		return nil, s.failed(err, query, shift)
+		return nil, s.failed(err, query, place)
 	}
 	return rows, nil
 }

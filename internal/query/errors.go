@@ -122,8 +122,9 @@ func (f *failure) kind() Kind {
 	return Unclassified
 }
 
-// explain makes an *Error of DuckDB's error about a query. The text that ran has the query's text from its byte shift on.
-func explain(err error, query string, shift int) *Error {
+// explain makes an *Error of DuckDB's error about a query. place tells where in the query a byte of the text that
+// ran stands; without it that isn't known.
+func explain(err error, query string, place func(at int) int) *Error {
 	text := err.Error()
 	f := failure{Message: text}
 	if i := strings.IndexByte(text, '{'); i >= 0 {
@@ -135,8 +136,8 @@ func explain(err error, query string, shift int) *Error {
 	if e.Kind == Unknown && f.Candidates != "" {
 		e.Nearest = nearestOf(f.Name, splitNames(f.Candidates))
 	}
-	if p, err := strconv.Atoi(f.Position); err == nil {
-		e.at(query, p-shift)
+	if p, err := strconv.Atoi(f.Position); err == nil && place != nil {
+		e.at(query, place(p))
 	}
 	return e
 }

@@ -15,15 +15,16 @@ const MaxStatement = 64 << 10
 type statement struct {
 	query  string // as it was given
 	prefix string // "EXPLAIN ANALYZE " and the like, or ""
-	body   string // a SELECT: query[start:] without what follows its end
+	body   string // a SELECT: query[start:] without what follows its end, and with the edits
 	start  int
-	shows  bool // DESCRIBE, SHOW or SUMMARIZE: can't stand as a subquery
+	edits  []edit // that made DuckDB's SQL of the Lake's
+	shows  bool   // DESCRIBE, SHOW or SUMMARIZE: can't stand as a subquery
 }
 
 func (s *statement) text() string { return s.prefix + s.body }
 
-// shift is how far the body stands behind its place in the query.
-func (s *statement) shift() int { return len(s.prefix) - s.start }
+// place tells where in the query a byte of the body stands.
+func (s *statement) place(at int) int { return s.start + origin(s.edits, at) }
 
 // refused lists the words that begin (or, after WITH, continue) statements that do other things than reading.
 var refused = strings.Fields(`ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE
@@ -48,10 +49,13 @@ func (s *session) check(query string) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
+	if st.body, st.edits, err = rewriteLake(st); err != nil {
+		return nil, err
+	}
 	var tree syntaxTree
 	text, err := s.one("SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", st.body)
 	if err != nil {
-		return nil, s.failed(err, query, 0)
+		return nil, s.failed(err, query, nil)
 	}
 	d := json.NewDecoder(strings.NewReader(text))
 	d.UseNumber()
@@ -161,7 +165,7 @@ func (st *statement) unparsed(tree *syntaxTree) error {
 	e := &Error{Kind: Syntax, Message: clean(tree.Message)}
 	var at int
 	if _, err := fmt.Sscan(tree.Position, &at); err == nil {
-		e.at(st.query, at+st.start)
+		e.at(st.query, st.place(at))
 	}
 	return e
 }
@@ -271,5 +275,5 @@ func placeOf(st *statement, r reference) int {
 	if r.at < 0 {
 		return -1
 	}
-	return st.start + r.at
+	return st.place(r.at)
 }

@@ -51,7 +51,7 @@ func (r *Rows) Next() bool {
 	}
 	if err := r.result.Next(r.raw); err != nil {
 		if !errors.Is(err, errEnd) {
-			r.err = explain(err, "", 0)
+			r.err = explain(err, "", nil)
 		}
 		return false
 	}

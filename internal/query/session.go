@@ -52,9 +52,9 @@ func (s *session) close() error {
 	return err
 }
 
-// failed tells an error of the session: the caller's cancellation, the timeout, or DuckDB's words about the query, whose
-// text stands shift bytes further on in what ran.
-func (s *session) failed(err error, query string, shift int) error {
+// failed tells an error of the session: the caller's cancellation, the timeout, or DuckDB's words about the query; place
+// tells where in it a byte of what ran stands.
+func (s *session) failed(err error, query string, place func(at int) int) error {
 	if own := (*Error)(nil); errors.As(err, &own) {
 		return own
 	}
@@ -64,7 +64,7 @@ func (s *session) failed(err error, query string, shift int) error {
 		}
 		return s.ctx.Err()
 	}
-	return explain(err, query, shift)
+	return explain(err, query, place)
 }
 
 // result is the driver's rows and the statement they belong to.

@@ -9,7 +9,7 @@ import (
 )
 
 // views lists the views a query may read.
-var views = []string{"calls", "events", "log_files"}
+var views = []string{"calls", "events", "log_files", lakeView}
 
 // callColumns are the columns of calls in their order, and the expressions over e, an event that is a call, and d, what
 // the end of its stream told; tokens of streams stand there alone.
@@ -64,6 +64,14 @@ func Columns(view string) []Column {
 		}
 		return columns
 	}
+	if view == lakeView {
+		for _, c := range lakeColumns {
+			column := newColumn(c.name, c.typ)
+			column.Doc = c.doc
+			columns = append(columns, column)
+		}
+		return columns
+	}
 	for _, c := range lake.Columns(view) {
 		column := newColumn(c.Name, sqlType(c))
 		column.Doc = c.Doc
@@ -93,11 +101,12 @@ func callTypes() []string {
 
 // viewStatements returns the statements that make the views over the whole snapshot.
 func (db *DB) viewStatements() []string {
-	return []string{
-		"CREATE VIEW events AS " + tableSQL(lake.Events, db.events.Files),
-		"CREATE VIEW log_files AS " + tableSQL(lake.LogFiles, db.logFiles.Files),
-		"CREATE VIEW calls AS " + callsSQL("events", "events"),
-	}
+	return append(macroStatements(),
+		"CREATE VIEW events AS "+tableSQL(lake.Events, db.events.Files),
+		"CREATE VIEW log_files AS "+tableSQL(lake.LogFiles, db.logFiles.Files),
+		"CREATE VIEW calls AS "+callsSQL("events", "events"),
+		"CREATE VIEW "+lakeView+" AS "+lakeSQL("events"),
+	)
 }
 
 // tableSQL selects all rows of data files, with the table's columns, found by their ids: columns that a file has no
