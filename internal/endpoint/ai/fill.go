@@ -144,7 +144,7 @@ var (
 	beginning = []string{"CREATING", "IN_PROGRESS", "SUBMITTED", "PENDING", "QUEUED", "STARTING"}
 	settled   = []string{
 		"ACTIVE", "READY", "AVAILABLE", "INSERVICE", "ENABLED", "COMPLETED", "COMPLETE", "SUCCEEDED", "SUCCESS", "CREATED",
-		"CREATE_COMPLETE", "CREATION_SUCCESSFUL", "SUCCESSFUL", "TRAINED", "BUILT", "INITIATED",
+		"CREATE_COMPLETE", "CREATION_SUCCESSFUL", "SUCCESSFUL", "TRAINED", "BUILT", "INITIATED", "PREPARED",
 	}
 	halted = []string{"STOPPED", "CANCELLED", "CANCELED", "STOPPING", "INACTIVE"}
 )
@@ -162,6 +162,11 @@ func (f *filler) status(enum []string) string {
 			if strings.EqualFold(e, w) {
 				return e
 			}
+		}
+	}
+	for _, e := range enum {
+		if !slices.ContainsFunc([]string{"fail", "err", "delet", "invalid"}, func(bad string) bool { return strings.Contains(strings.ToLower(e), bad) }) {
+			return e
 		}
 	}
 	return enum[0]

@@ -266,3 +266,38 @@ func TestInside(t *testing.T) {
 	do("bedrock-agentcore", "PUT /runtimes/"+id+"/runtime-endpoints/", `{"name":"ep"}`, `"CREATING"`)
 	do("bedrock-agentcore", "GET /runtimes/"+id+"/runtime-endpoints/ep/", "", `"name":"ep"`)
 }
+
+// TestVersions: versions are numbered, listed in the order of their numbers, and no more at once than the model allows.
+func TestVersions(t *testing.T) {
+	s := newServer(t)
+	const path = "/flows/ABCDEFGHIJ/versions"
+	for range 12 {
+		if status, out := s.do(t, "bedrock", "POST "+path, `{}`); status != 201 {
+			t.Fatalf("%d %v", status, out)
+		}
+	}
+	var got []string
+	query := ""
+	for range 3 {
+		status, out := s.do(t, "bedrock", "GET "+path+query, "")
+		if status != 200 {
+			t.Fatalf("%d %v", status, out)
+		}
+		list, _ := out["flowVersionSummaries"].([]any)
+		if len(list) > 10 {
+			t.Errorf("%d versions in an answer", len(list))
+		}
+		for _, v := range list {
+			version, _ := v.(map[string]any)["version"].(string)
+			got = append(got, version)
+		}
+		next, more := out["nextToken"].(string)
+		if !more {
+			break
+		}
+		query = "?nextToken=" + next
+	}
+	if want := "1 2 3 4 5 6 7 8 9 10 11 12"; strings.Join(got, " ") != want {
+		t.Errorf("versions %s, want %s", got, want)
+	}
+}

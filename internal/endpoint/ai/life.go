@@ -224,8 +224,18 @@ func (b *backend) list(c *call, k *noun) (obj, error) {
 	maps.DeleteFunc(given, func(name, _ string) bool { return strings.Contains(strings.ToLower(name), "token") })
 	all = slices.DeleteFunc(all, func(r *resource) bool { return !k.matches(r, given) })
 	limit, token, next := c.paging()
-	items, more := page(c, all, 100, limit, token, func(r *resource) string { return encodeToken(r.ID) })
-	member, _ := k.items(c.op.Output)
+	if k.versions() {
+		slices.SortStableFunc(all, func(a, b *resource) int { return len(a.ID) - len(b.ID) }) // 9 before 10
+	}
+	member := k.items(c.op.Output)
+	most := 100
+	if member.Shape.Max != nil {
+		most = min(most, int(*member.Shape.Max))
+	}
+	if whole(c.in, 0, limit) > most {
+		limit = "" // more than an answer can hold
+	}
+	items, more := page(c, all, most, limit, token, func(r *resource) string { return encodeToken(r.ID) })
 	list := make([]any, len(items))
 	for i, r := range items {
 		f := c.filler(k, r)

@@ -148,7 +148,7 @@ func (n *nouns) addList(m *smithy.Model, operation, plural string) {
 		if k == nil {
 			continue
 		}
-		if member, _ := k.items(m.Operations[operation].Output); member != nil {
+		if k.items(m.Operations[operation].Output) != nil {
 			n.add(k.name, operation, lists, m.Operations[operation])
 			return
 		}
@@ -157,9 +157,9 @@ func (n *nouns) addList(m *smithy.Model, operation, plural string) {
 
 // items is the member of a list operation's output that holds the resources: a list of structures that name a
 // resource, or of texts.
-func (k *noun) items(output *smithy.Shape) (member *smithy.Member, inner bool) {
+func (k *noun) items(output *smithy.Shape) (member *smithy.Member) {
 	if output == nil {
-		return nil, false
+		return nil
 	}
 	for i := range output.Members {
 		m := &output.Members[i]
@@ -172,7 +172,7 @@ func (k *noun) items(output *smithy.Shape) (member *smithy.Member, inner bool) {
 			}
 		}
 	}
-	return member, false
+	return member
 }
 
 // names tells whether a structure has a member that names one of the kind.
