@@ -76,6 +76,8 @@ func (p *place) resume() {
 	if p.v.opts.Full || p.v.ranged() || p.v.opts.Excerpt {
 		return
 	}
+	p.v.mu.Lock()
+	defer p.v.mu.Unlock()
 	var last, first time.Time // of the heads
 	for id, h := range p.v.heads {
 		if id.root != p.root || id.account != p.account || id.region != p.region || h.Backfill {
@@ -101,6 +103,8 @@ func (p *place) resume() {
 
 // anyCut tells whether one of the place's chains ends before its head.
 func (p *place) anyCut() bool {
+	p.v.mu.Lock()
+	defer p.v.mu.Unlock()
 	for id, h := range p.v.heads {
 		if id.root == p.root && id.account == p.account && id.region == p.region && newestEnd(p.digests[id.name]).Before(h.End) {
 			return true
