@@ -1,6 +1,11 @@
 package query
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/aitrail/aitrail/internal/lake"
+)
 
 // lakeView is the name of the view with CloudTrail Lake's columns.
 const lakeView = "cloudtrail_lake"
@@ -134,11 +139,18 @@ func recordSQL() string {
 	return `'{' || concat_ws(',', ` + strings.Join(parts, ", ") + `, CASE WHEN extra IS NOT NULL THEN substr(extra, 2, length(extra) - 2) END) || '}'`
 }
 
-// lakeSQL selects CloudTrail Lake's columns from a relation with the columns of events.
-func lakeSQL(events string) string {
+// lakeSQL selects CloudTrail Lake's columns from data files of events. Lake's times have no zone; they are read so, and not
+// cast afterwards, because Parquet's reader then still skips what a condition on them leaves out.
+func lakeSQL(files []lake.DataFile) string {
 	selected := make([]string, len(lakeColumns))
 	for i, c := range lakeColumns {
 		selected[i] = "CAST(" + c.expr + " AS " + c.typ + ") AS " + quoteName(c.name)
 	}
-	return "SELECT " + strings.Join(selected, ", ") + " FROM " + events
+	columns := slices.Clone(lake.Columns(lake.Events))
+	for i := range columns {
+		if columns[i].Name == "eventTime" {
+			columns[i].Type = "timestamp"
+		}
+	}
+	return "SELECT " + strings.Join(selected, ", ") + " FROM (" + columnsSQL(columns, files) + ")"
 }

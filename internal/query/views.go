@@ -105,14 +105,17 @@ func (db *DB) viewStatements() []string {
 		"CREATE VIEW events AS "+tableSQL(lake.Events, db.events.Files),
 		"CREATE VIEW log_files AS "+tableSQL(lake.LogFiles, db.logFiles.Files),
 		"CREATE VIEW calls AS "+callsSQL("events", "events"),
-		"CREATE VIEW "+lakeView+" AS "+lakeSQL("events"),
+		"CREATE VIEW "+lakeView+" AS "+lakeSQL(db.events.Files),
 	)
 }
 
 // tableSQL selects all rows of data files, with the table's columns, found by their ids: columns that a file has no
 // data of are null, and a table without files has all its columns too.
 func tableSQL(table string, files []lake.DataFile) string {
-	columns := lake.Columns(table)
+	return columnsSQL(lake.Columns(table), files)
+}
+
+func columnsSQL(columns []lake.Column, files []lake.DataFile) string {
 	parts := make([]string, len(columns))
 	if len(files) == 0 {
 		for i, c := range columns {
@@ -150,6 +153,8 @@ func sqlType(c lake.Column) string {
 		return text
 	case c.Type == "timestamptz":
 		return "TIMESTAMPTZ"
+	case c.Type == "timestamp": // of cloudtrail_lake
+		return "TIMESTAMP"
 	case c.Type == "uuid":
 		return "UUID"
 	case c.Type == "long":
