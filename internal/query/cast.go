@@ -69,7 +69,7 @@ func (r *rewriter) typeAt(i int) (string, int, error) {
 		for at := i + 2; ; at++ {
 			name := ""
 			if word == "ROW" {
-				name = quoteName(strings.Trim(r.textOf(min(at, len(r.tokens)-1)), `"`)) + " "
+				name = quoteName(strings.Trim(r.textOf(at), `"`)) + " "
 				at++
 			}
 			part, end, err := r.typeAt(at)
@@ -85,8 +85,7 @@ func (r *rewriter) typeAt(i int) (string, int, error) {
 			}
 		}
 	case lakeTypes[word] == "":
-		return "", 0, r.refuse(min(i, len(r.tokens)-1), r.textOf(min(i, len(r.tokens)-1)), "the type "+r.textOf(min(i, len(r.tokens)-1))+
-			" is not supported in queries over cloudtrail_lake")
+		return "", 0, r.refuse(i, r.textOf(i), "the type "+r.textOf(i)+" is not supported in queries over cloudtrail_lake")
 	}
 	text, end := lakeTypes[word], i+1
 	if r.is(end, '(') && r.pair[end] > 0 {

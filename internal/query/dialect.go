@@ -44,17 +44,22 @@ func rewriteLake(st *statement) (string, []edit, error) {
 			return text, nil, err
 		}
 	}
-	return r.apply(), r.edits, nil
-}
-
-// apply makes the edits, which it sorts.
-func (r *rewriter) apply() string {
 	slices.SortStableFunc(r.edits, func(a, b edit) int {
 		if a.start != b.start {
 			return a.start - b.start
 		}
 		return a.end - b.end
 	})
+	for i := 1; i < len(r.edits); i++ {
+		if r.edits[i].start < r.edits[i-1].end { // an expression where a name or type belongs
+			return text, nil, (&Error{Kind: Syntax, Message: "syntax error"}).at(st.query, st.start+r.edits[i].start)
+		}
+	}
+	return r.apply(), r.edits, nil
+}
+
+// apply makes the edits, which are sorted and apart.
+func (r *rewriter) apply() string {
 	var b strings.Builder
 	at := 0
 	for _, e := range r.edits {
@@ -89,7 +94,7 @@ func (r *rewriter) replace(start, end int, text string) {
 
 func (r *rewriter) refuse(i int, construct, message string) error {
 	e := &Error{Kind: Unknown, Construct: construct, Message: message}
-	return e.at(r.statement.query, r.statement.start+r.tokens[i].start)
+	return e.at(r.statement.query, r.statement.start+r.tokens[min(i, len(r.tokens)-1)].start)
 }
 
 // word returns the token's text in upper case if there is one and it is a bare word, else "".
@@ -105,7 +110,13 @@ func (r *rewriter) is(i int, sign byte) bool {
 	return i >= 0 && i < len(r.tokens) && r.tokens[i].kind == tokenSign && r.text[r.tokens[i].start] == sign
 }
 
-func (r *rewriter) textOf(i int) string { return r.text[r.tokens[i].start:r.tokens[i].end] }
+// textOf returns a token's text, "" behind the last.
+func (r *rewriter) textOf(i int) string {
+	if i >= len(r.tokens) {
+		return ""
+	}
+	return r.text[r.tokens[i].start:r.tokens[i].end]
+}
 
 // match pairs brackets.
 func (r *rewriter) match() {
@@ -249,8 +260,10 @@ func (r *rewriter) call(i int) error {
 		return r.extract(i)
 	case "concat": // Trino's is null if a part is
 		r.replace(r.tokens[i].start, r.tokens[open].end, "((")
-		for _, arg := range r.arguments(open)[1:] {
-			r.replace(r.tokens[arg[0]-1].start, r.tokens[arg[0]-1].end, ") || (")
+		for n, arg := range r.arguments(open) {
+			if comma := r.tokens[arg[0]-1]; n > 0 {
+				r.replace(comma.start, comma.end, ") || (")
+			}
 		}
 		r.replace(r.tokens[last].start, r.tokens[last].end, "))")
 		return nil

@@ -27,6 +27,9 @@ func FuzzGuard(f *testing.F) {
 		"EXPLAIN EXPLAIN SELECT 1", "EXPLAIN (FORMAT JSON) (FORMAT JSON) SELECT 1", "SELECT 1 /* /* */ ; DROP VIEW x", "VALUES ($1, ?)", "SHOW",
 		"DESCRIBE", "EXECUTE x", "SET threads = 1", "MERGE INTO a USING b ON true WHEN MATCHED THEN DELETE", "SELECT x'41';", "SELECT $a$ ; $a$; COPY x TO 'y'",
 		"(((SELECT 1)))", "FROM events UNION FROM query('COPY')", "SELECT * FROM main.read_text('/etc/passwd')", "SELECT U&'\\0041' ; DROP VIEW x", "\ufeffSELECT 1",
+		"SELECT concat() FROM $EDS_ID", "SELECT concat(a, b / c) FROM cloudtrail_lake", "SELECT CAST(x AS ROW(", "FROM $EDS_ID SELECT CAST(x AS ARRAY(MAP(a", "SELECT (x/y) -> z FROM $EDS_ID",
+		"SELECT transform(a, (x, y) -> x) FROM <EDS ID>", "SELECT CAST(a AS ROW(a bigint, b array<json>)) FROM \"0a1b2c3d-4e5f-6789-abcd-ef0123456789\"", "SELECT unnest() AS t(a, b) FROM $EDS_ID",
+		"SELECT json_extract(a, '$[''b''].c') , date_format(t, '%') FROM $EDS_ID", "SELECT CAST(a AS varchar(3)), EXTRACT(dow FROM b), x -> FROM $EDS_ID; COPY x TO 'y'", "-> FROM $EDS_ID",
 	} {
 		f.Add(text)
 	}

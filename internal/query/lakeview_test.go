@@ -216,6 +216,7 @@ func TestLakeRefusals(t *testing.T) {
 		{"SELECT element_at(requestParameters, 'x'), evntname FROM $EDS_ID", "evntname", 44},
 		{"SELECT 1 FROM $EDS_ID, read_text('/etc/passwd')", "read_text", 24},
 		{"SELECT date_format(eventTime, '%Q') FROM $EDS_ID", "'%Q'", 31},
+		{"SELECT (x/y) -> z FROM $EDS_ID", "/", 10},
 		{"SELECT getenv('HOME') FROM $EDS_ID", "getenv", 8},
 		{"SELECT 1 FROM read_text('$EDS_ID')", "read_text", 15},
 	} {
