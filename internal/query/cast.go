@@ -50,6 +50,9 @@ func (r *rewriter) cast(i int) error {
 		r.replace(r.tokens[as+1].start, r.tokens[last-1].end, text)
 		return nil
 	}
+	if err := r.bound(i, "varchar"); err != nil {
+		return err
+	}
 	r.replace(r.tokens[i].start, r.tokens[open].end, call)
 	r.replace(r.tokens[as].start, r.tokens[last].end, tail)
 	return nil

@@ -25,7 +25,11 @@ type rewriter struct {
 	edits     []edit
 	store     string // the event data store named, "" for none
 	macros    map[string]bool
+	ends      []repeated // the macros\' calls that are open, the innermost last
 }
+
+// repeated is a macro\'s call: its closing bracket, and how often what stands in it is repeated.
+type repeated struct{ end, times int }
 
 // rewriteLake rewrites a statement that reads cloudtrail_lake or an event data store; it returns others as they are.
 func rewriteLake(st *statement) (string, []edit, error) {
@@ -283,6 +287,9 @@ func (r *rewriter) call(i int) error {
 	}
 	switch {
 	case r.macros[name]:
+		if err := r.bound(i, name); err != nil {
+			return err
+		}
 		r.replace(r.tokens[i].start, r.tokens[i].end, "trino."+quoteName(name))
 	case trinoRenamed[name] != "":
 		r.replace(r.tokens[i].start, r.tokens[i].end, trinoRenamed[name])
@@ -291,6 +298,23 @@ func (r *rewriter) call(i int) error {
 		e.Nearest = nearestOf(name, r.functions())
 		return e.at(r.statement.query, r.statement.start+r.tokens[i].start)
 	}
+	return nil
+}
+
+// bound refuses calls of macros that nest too deeply.
+func (r *rewriter) bound(i int, name string) error {
+	within := 1
+	for len(r.ends) > 0 && r.ends[len(r.ends)-1].end < i {
+		r.ends = r.ends[:len(r.ends)-1]
+	}
+	if len(r.ends) > 0 {
+		within = r.ends[len(r.ends)-1].times
+	}
+	within *= growth(name)
+	if within > maxGrowth {
+		return r.refuse(i, r.textOf(i), r.textOf(i)+" stands in too many other calls: use a WITH query for the inner ones")
+	}
+	r.ends = append(r.ends, repeated{r.pair[i+1], within})
 	return nil
 }
 

@@ -248,7 +248,7 @@ func (db *DB) judge(st *statement, w *walker) error {
 		}
 	}
 	for _, f := range w.functions {
-		if slices.Contains(scalarFunctions, strings.ToLower(f.name)) {
+		if slices.Contains(scalarFunctions, strings.ToLower(f.name)) || strings.EqualFold(f.schema, "trino") && st.edits == nil {
 			return st.forbidden(f, "the function "+f.name+" is not allowed: a query can only read the lake's views")
 		}
 	}
