@@ -213,5 +213,5 @@ func ExampleSetup_Selectors() {
 	}
 	fmt.Print(b.String())
 	// Output:
-	// [{"Name":"management","FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]}]},{"Name":"AWS::Bedrock::AgentAlias","FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]},{"Field":"resources.type","Equals":["AWS::Bedrock::AgentAlias"]}]}]
+	// [{"Name":"aitrail management","FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]}]},{"Name":"aitrail AWS::Bedrock::AgentAlias","FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]},{"Field":"resources.type","Equals":["AWS::Bedrock::AgentAlias"]}]}]
 }

@@ -20,7 +20,11 @@ type statement struct {
 	Condition map[string]map[string]string `json:",omitempty"`
 }
 
-const cloudTrail = "cloudtrail.amazonaws.com"
+// Service principals.
+const (
+	cloudTrail = "cloudtrail.amazonaws.com"
+	bedrock    = "bedrock.amazonaws.com"
+)
 
 func text(statements ...statement) string {
 	var b bytes.Buffer
@@ -48,24 +52,62 @@ func (s Setup) BucketPolicy() string {
 			}},
 		}
 	}
-	owner := s.Account
-	if s.Organization != "" {
-		owner = s.Management
-	}
 	list := []statement{
 		{
 			Sid: "AWSCloudTrailAclCheck20150319", Effect: "Allow", Principal: service(cloudTrail), Action: []string{"s3:GetBucketAcl"},
 			Resource: []string{arn}, Condition: map[string]map[string]string{"StringEquals": {"aws:SourceArn": trail}},
 		},
-		write("AWSCloudTrailWrite20150319", owner),
+		write("AWSCloudTrailWrite20150319", s.owner()),
 	}
 	if s.Organization != "" {
 		list = append(list, write("AWSCloudTrailOrganizationWrite20150319", s.Organization))
 	}
-	return text(append(list, statement{
-		Sid: "DenyInsecureTransport", Effect: "Deny", Principal: "*", Action: []string{"s3:*"}, Resource: []string{arn, arn + "/*"},
+	return text(append(list, tlsOnly("s3:*", arn, arn+"/*"))...)
+}
+
+// tlsOnly denies everybody what isn't asked for over TLS.
+func tlsOnly(action string, resources ...string) statement {
+	return statement{
+		Sid: "DenyInsecureTransport", Effect: "Deny", Principal: "*", Action: []string{action}, Resource: resources,
 		Condition: map[string]map[string]string{"Bool": {"aws:SecureTransport": "false"}},
-	})...)
+	}
+}
+
+// InvocationBucketPolicy is the policy of the bucket for prompts and answers: Bedrock may put them there for this account and
+// Region; nobody may do anything without TLS
+// (https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html).
+func (s Setup) InvocationBucketPolicy() string {
+	s = s.Defaults()
+	arn := s.bucketARN(s.InvocationBucket)
+	return text(statement{
+		Sid: "AmazonBedrockLogsWrite", Effect: "Allow", Principal: service(bedrock), Action: []string{"s3:PutObject"},
+		Resource:  []string{arn + "/" + invocationPrefix + "/AWSLogs/" + s.Account + "/BedrockModelInvocationLogs/*"},
+		Condition: s.forBedrock(),
+	}, tlsOnly("s3:*", arn, arn+"/*"))
+}
+
+// forBedrock holds when Bedrock acts for the set-up's account and Region.
+func (s Setup) forBedrock() map[string]map[string]string {
+	return map[string]map[string]string{
+		"StringEquals": {"aws:SourceAccount": s.Account},
+		"ArnLike":      {"aws:SourceArn": s.arn("bedrock", s.Region, s.Account, "*")},
+	}
+}
+
+// LakeBucketPolicy is the policy of the lake's bucket: nobody may do anything without TLS.
+func (s Setup) LakeBucketPolicy() string {
+	arn := s.bucketARN(s.LakeBucket)
+	return text(tlsOnly("s3:*", arn, arn+"/*"))
+}
+
+// QueuePolicy is the queue's policy: S3 may send for the log bucket; nobody may do anything without TLS.
+func (s Setup) QueuePolicy() string {
+	s = s.Defaults()
+	queue := s.QueueARN()
+	return text(statement{
+		Sid: "BucketTellsOfLogFiles", Effect: "Allow", Principal: service("s3.amazonaws.com"), Action: []string{"sqs:SendMessage"}, Resource: []string{queue},
+		Condition: map[string]map[string]string{"ArnEquals": {"aws:SourceArn": s.BucketARN()}, "StringEquals": {"aws:SourceAccount": s.Account}},
+	}, tlsOnly("sqs:*", queue))
 }
 
 // RoleTrust is the trust policy of the role: CloudTrail may take it on. It has no condition, because CloudTrail doesn't
@@ -92,34 +134,37 @@ func (s Setup) RolePolicy() string {
 }
 
 // KeyPolicy is the policy a KMS key must have to be the set-up's KMSKey: the account's own policies govern it, CloudTrail
-// may encrypt for this trail, and CloudWatch Logs for the log group.
+// may encrypt for this trail, CloudWatch Logs for the log group, and Bedrock for the bucket of prompts and answers if there is one.
 func (s Setup) KeyPolicy() string {
 	s = s.Defaults()
-	owner := s.Account
-	if s.Organization != "" {
-		owner = s.Management
-	}
 	trail := map[string]string{"aws:SourceArn": s.TrailARN()}
 	all := []string{"*"}
-	return text(
-		statement{Sid: "EnableIAMPolicies", Effect: "Allow", Principal: map[string]string{"AWS": s.arn("iam", "", s.Account, "root")}, Action: []string{"kms:*"}, Resource: all},
-		statement{
+	list := []statement{
+		{Sid: "EnableIAMPolicies", Effect: "Allow", Principal: map[string]string{"AWS": s.arn("iam", "", s.Account, "root")}, Action: []string{"kms:*"}, Resource: all},
+		{
 			Sid: "AllowCloudTrailEncrypt", Effect: "Allow", Principal: service(cloudTrail), Action: []string{"kms:GenerateDataKey*"}, Resource: all,
 			Condition: map[string]map[string]string{
 				"StringEquals": trail,
-				"StringLike":   {"kms:EncryptionContext:aws:cloudtrail:arn": s.arn("cloudtrail", "*", owner, "trail/*")},
+				"StringLike":   {"kms:EncryptionContext:aws:cloudtrail:arn": s.arn("cloudtrail", "*", s.owner(), "trail/*")},
 			},
 		},
-		statement{
+		{
 			Sid: "AllowCloudTrailDecryptAndDescribe", Effect: "Allow", Principal: service(cloudTrail), Action: []string{"kms:Decrypt", "kms:DescribeKey"},
 			Resource: all, Condition: map[string]map[string]string{"StringEquals": trail},
 		},
-		statement{
+		{
 			Sid: "AllowCloudWatchLogs", Effect: "Allow", Principal: service("logs." + s.Region + ".amazonaws.com"),
 			Action: []string{"kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*"}, Resource: all,
 			Condition: map[string]map[string]string{"ArnEquals": {
 				"kms:EncryptionContext:aws:logs:arn": s.arn("logs", s.Region, s.Account, "log-group:"+s.LogGroup),
 			}},
 		},
-	)
+	}
+	if s.InvocationLogging {
+		list = append(list, statement{
+			Sid: "AllowBedrockInvocationLogs", Effect: "Allow", Principal: service(bedrock), Action: []string{"kms:GenerateDataKey"}, Resource: all,
+			Condition: s.forBedrock(),
+		})
+	}
+	return text(list...)
 }

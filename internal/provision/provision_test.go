@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,25 +36,47 @@ func govCloud() provision.Setup {
 	return provision.Setup{Account: "111122223333", Region: "us-gov-west-1", Trail: "audit", Bucket: "audit-logs", Prefix: "a/b"}
 }
 
+// everything has every option on, with names of its own.
+func everything() provision.Setup {
+	return provision.Setup{
+		Account: "111122223333", Region: "eu-central-1", OwnKey: true, ObjectLockDays: 365, RetentionDays: 730, LogRetentionDays: 90,
+		InvocationLogging: true, LakeBucket: "lake-111122223333", DataTypes: []string{"AWS::S3::Object", "AWS::Bedrock::AgentAlias"},
+		Organization: "o-exampleorgid", DelegatedAdmin: "444455556666", Tags: map[string]string{"team": "audit"},
+	}
+}
+
+func setups() map[string]provision.Setup {
+	return map[string]provision.Setup{"one": one(), "organization": organization(), "govcloud": govCloud(), "everything": everything()}
+}
+
 func TestGolden(t *testing.T) {
-	for name, s := range map[string]provision.Setup{"one": one(), "organization": organization(), "govcloud": govCloud()} {
-		selectors, err := json.Marshal(s.Selectors())
-		if err != nil {
-			t.Fatal(err)
-		}
-		names, err := json.Marshal(map[string]string{
-			"trail": s.TrailARN(), "bucket": s.BucketARN(), "role": s.RoleARN(), "log group": s.LogGroupARN(),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for kind, text := range map[string]string{
+	for name, s := range setups() {
+		documents := map[string]string{
 			"bucket-policy": s.BucketPolicy(), "role-trust": s.RoleTrust(), "role-policy": s.RolePolicy(), "key-policy": s.KeyPolicy(),
-			"selectors": string(selectors), "names": string(names),
-		} {
+			"queue-policy": s.QueuePolicy(), "selectors": encode(t, s.Selectors()), "resources": encode(t, s.Resources()),
+			"names": encode(t, map[string]string{"trail": s.TrailARN(), "bucket": s.BucketARN(), "role": s.RoleARN(), "log group": s.LogGroupARN(), "queue": s.QueueARN()}),
+		}
+		if s.InvocationLogging {
+			documents["invocation-bucket-policy"] = s.InvocationBucketPolicy()
+		}
+		if s.LakeBucket != "" {
+			documents["lake-bucket-policy"] = s.LakeBucketPolicy()
+		}
+		for kind, text := range documents {
 			golden(t, name+"-"+kind+".json", text)
 		}
 	}
+}
+
+func encode(t *testing.T, v any) string {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 func golden(t *testing.T, name, text string) {
@@ -78,24 +101,165 @@ func golden(t *testing.T, name, text string) {
 	}
 }
 
-// The policies are for service principals; where everyone is named it is to deny.
-func TestNobodyElseIsAllowed(t *testing.T) {
-	for _, s := range []provision.Setup{one(), organization(), govCloud()} {
-		for _, text := range []string{s.BucketPolicy(), s.RoleTrust(), s.KeyPolicy()} {
+// documents are all policies in the properties of the set-up's resources.
+func documents(t *testing.T, s provision.Setup) map[string]*policy.Document {
+	t.Helper()
+	found := map[string]*policy.Document{}
+	for _, r := range s.Resources() {
+		for name, v := range r.Properties {
+			text, ok := v.(string)
+			if !ok || !strings.Contains(text, `"Statement"`) {
+				continue
+			}
 			doc, err := policy.Parse([]byte(text))
 			if err != nil {
+				t.Fatalf("%s %s: %v", r.ID, name, err)
+			}
+			found[r.ID+" "+name] = doc
+		}
+	}
+	return found
+}
+
+// Each statement that allows is for one principal, and where it is a service or any action or any resource, on a condition. The
+// exceptions are named: two that AWS doesn't support conditions in, and the account's own rights over its key.
+func TestNoPolicyIsOpen(t *testing.T) {
+	for name, s := range setups() {
+		docs := documents(t, s)
+		if len(docs) < 4 {
+			t.Fatalf("%s: only %d policies", name, len(docs))
+		}
+		for where, doc := range docs {
+			for _, st := range doc.Statements {
+				if fault := open(where, st); fault != "" {
+					t.Errorf("%s, %s: %s: %+v", name, where, fault, st)
+				}
+			}
+		}
+	}
+}
+
+// open says what is wrong with a statement, "" for nothing.
+func open(where string, st policy.Statement) string {
+	wild, everyone, services := false, false, false
+	for _, list := range [][]string{st.Actions, st.Resources} {
+		for _, v := range list {
+			wild = wild || v == "*" || strings.HasSuffix(v, ":*")
+		}
+	}
+	for _, p := range st.Principals {
+		everyone = everyone || p.Type == "*" || p.Value == "*"
+		services = services || p.Type == "Service"
+	}
+	conditions := len(st.Conditions) > 0
+	switch {
+	case len(st.NotPrincipals) > 0 || len(st.NotActions) > 0 || len(st.NotResources) > 0:
+		return "is of all but some"
+	case st.Effect == policy.EffectDeny && !conditions:
+		return "denies without a condition"
+	case st.Effect == policy.EffectDeny:
+		return ""
+	case everyone:
+		return "allows everyone"
+	case where == "role AssumeRolePolicyDocument" || where == "role-policy PolicyDocument":
+		if wild {
+			return "allows everything"
+		}
+		return ""
+	case where == "key KeyPolicy" && st.SID == "EnableIAMPolicies":
+		return ""
+	case (wild || services) && !conditions:
+		return "has no condition"
+	}
+	return ""
+}
+
+func TestOpenStatementsAreFound(t *testing.T) {
+	for name, text := range map[string]string{
+		"is of all but some":         `{"Effect":"Allow","NotPrincipal":{"AWS":"111122223333"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/x"}`,
+		"denies without a condition": `{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*"}`,
+		"allows everyone":            `{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/x","Condition":{"Bool":{"aws:SecureTransport":"true"}}}`,
+		"has no condition":           `{"Effect":"Allow","Principal":{"Service":"x.amazonaws.com"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/x"}`,
+	} {
+		doc := parse(t, `{"Version":"2012-10-17","Statement":[`+text+`]}`)[0]
+		if got := open("bucket policy", doc.Statements[0]); got != name {
+			t.Errorf("%s: got %q, want %q", text, got, name)
+		}
+	}
+}
+
+func TestResourcesComeAfterWhatTheyDependOn(t *testing.T) {
+	for name, s := range setups() {
+		seen := map[string]bool{}
+		kinds := map[provision.Kind]bool{}
+		for _, r := range s.Resources() {
+			if r.ID == "" || r.Name == "" || seen[r.ID] {
+				t.Errorf("%s: %+v has no ID or name of its own", name, r)
+			}
+			for _, id := range append(slices.Clone(r.DependsOn), r.Of) {
+				if id != "" && !seen[id] {
+					t.Errorf("%s: %s comes before %s", name, r.ID, id)
+				}
+			}
+			if key := strings.Contains(encode(t, r.Properties), provision.KeyARN); key != slices.Contains(r.DependsOn, "key") {
+				t.Errorf("%s: %s names the key: %t, depends on it: %t", name, r.ID, key, !key)
+			}
+			seen[r.ID], kinds[r.Kind] = true, true
+		}
+		if name == "everything" && len(kinds) != 21 {
+			t.Errorf("everything has %d kinds", len(kinds))
+		}
+	}
+}
+
+func TestSetupTravelsAsJSON(t *testing.T) {
+	for name, s := range setups() {
+		for _, s := range []provision.Setup{s, s.Defaults()} {
+			var got provision.Setup
+			if err := json.Unmarshal([]byte(encode(t, s)), &got); err != nil {
 				t.Fatal(err)
 			}
-			for _, st := range doc.Statements {
-				for _, p := range st.Principals {
-					if st.Effect == policy.EffectAllow && (p.Type == "*" || p.Value == "*") {
-						t.Errorf("a statement allows everyone: %+v", st)
-					}
-				}
-				if len(st.NotPrincipals) > 0 || len(st.NotActions) > 0 || len(st.NotResources) > 0 {
-					t.Errorf("a statement is of all but some: %+v", st)
-				}
+			if diff := cmp.Diff(s.Resources(), got.Resources()); diff != "" {
+				t.Errorf("%s (-here +there):\n%s", name, diff)
 			}
+		}
+	}
+}
+
+// A queue that others can send to would have the collector read what they say.
+func TestQueueAndInvocationBucketAreForTheirServices(t *testing.T) {
+	s := everything()
+	const queue = "arn:aws:sqs:eu-central-1:111122223333:ai-trail-log-files"
+	const objects = "arn:aws:s3:::ai-trail-invocations-111122223333-eu-central-1/bedrock/AWSLogs/111122223333/BedrockModelInvocationLogs/x"
+	const key = "arn:aws:kms:eu-central-1:111122223333:key/k"
+	s3, bedrock := policy.Principal{Service: "s3.amazonaws.com"}, policy.Principal{Service: "bedrock.amazonaws.com"}
+	log, jobs := "arn:aws:s3:::ai-trail-111122223333-eu-central-1", "arn:aws:bedrock:eu-central-1:111122223333:x"
+	for _, tt := range []struct {
+		document         string
+		who              policy.Principal
+		action, resource string
+		source, account  string
+		tls              string
+		want             policy.Decision
+	}{
+		{s.QueuePolicy(), s3, "sqs:SendMessage", queue, log, "111122223333", "true", policy.Allow},
+		{s.QueuePolicy(), s3, "sqs:SendMessage", queue, "arn:aws:s3:::other", "111122223333", "true", policy.ImplicitDeny},
+		{s.QueuePolicy(), s3, "sqs:SendMessage", queue, log, "999999999999", "true", policy.ImplicitDeny},
+		{s.QueuePolicy(), s3, "sqs:ReceiveMessage", queue, log, "111122223333", "true", policy.ImplicitDeny},
+		{s.QueuePolicy(), s3, "sqs:SendMessage", queue, log, "111122223333", "false", policy.Deny},
+		{s.InvocationBucketPolicy(), bedrock, "s3:PutObject", objects, jobs, "111122223333", "true", policy.Allow},
+		{s.InvocationBucketPolicy(), bedrock, "s3:PutObject", objects, jobs, "999999999999", "true", policy.ImplicitDeny},
+		{s.InvocationBucketPolicy(), bedrock, "s3:PutObject", objects, "arn:aws:bedrock:us-east-1:111122223333:x", "111122223333", "true", policy.ImplicitDeny},
+		{s.InvocationBucketPolicy(), bedrock, "s3:GetObject", objects, jobs, "111122223333", "true", policy.ImplicitDeny},
+		{s.InvocationBucketPolicy(), policy.Principal{Service: "cloudtrail.amazonaws.com"}, "s3:PutObject", objects, jobs, "111122223333", "true", policy.ImplicitDeny},
+		{s.KeyPolicy(), bedrock, "kms:GenerateDataKey", key, jobs, "111122223333", "true", policy.Allow},
+		{s.KeyPolicy(), bedrock, "kms:Decrypt", key, jobs, "111122223333", "true", policy.ImplicitDeny},
+		{one().KeyPolicy(), bedrock, "kms:GenerateDataKey", key, jobs, "111122223333", "true", policy.ImplicitDeny},
+	} {
+		ctx := policy.Context{"aws:SourceArn": {tt.source}, "aws:SourceAccount": {tt.account}, "aws:SecureTransport": {tt.tls}}
+		got := policy.Evaluate(parse(t, tt.document), policy.Request{Principal: tt.who, Action: tt.action, Resource: tt.resource, Context: ctx})
+		if got != tt.want {
+			t.Errorf("%+v %s from %s of %s: got %v, want %v", tt.who, tt.action, tt.source, tt.account, got, tt.want)
 		}
 	}
 }
@@ -208,15 +372,16 @@ func TestSelectors(t *testing.T) {
 func TestOwnBucketIsNotRecorded(t *testing.T) {
 	s := one()
 	s.DataTypes = []string{"AWS::S3::Object"}
+	s.LakeBucket = "lake"
 	got := s.Selectors()[1].FieldSelectors
-	want := provision.FieldSelector{Field: "resources.ARN", NotStartsWith: []string{s.BucketARN() + "/"}}
+	want := provision.FieldSelector{Field: "resources.ARN", NotStartsWith: []string{s.BucketARN() + "/", "arn:aws:s3:::lake/"}}
 	if !slices.ContainsFunc(got, func(f provision.FieldSelector) bool { return cmp.Equal(f, want) }) {
 		t.Errorf("got %+v, want among them %+v", got, want)
 	}
 }
 
 func TestValidate(t *testing.T) {
-	for _, s := range []provision.Setup{one(), organization(), govCloud()} {
+	for _, s := range setups() {
 		if err := s.Validate(); err != nil {
 			t.Errorf("%+v: %v", s, err)
 		}
@@ -234,7 +399,21 @@ func TestValidate(t *testing.T) {
 		"kms_key":            func(s *provision.Setup) { s.KMSKey = "alias/x" },
 		"log_retention_days": func(s *provision.Setup) { s.LogRetentionDays = 8 },
 		"retention_days":     func(s *provision.Setup) { s.RetentionDays = -1 },
-		"data_types":         func(s *provision.Setup) { s.DataTypes = make([]string, 250) },
+		"data_types": func(s *provision.Setup) {
+			for i := range 250 {
+				s.DataTypes = append(s.DataTypes, fmt.Sprint("AWS::X::", i))
+			}
+		},
+		"own_key":                   func(s *provision.Setup) { s.OwnKey, s.KMSKey = true, "arn:aws:kms:eu-central-1:111122223333:key/k" },
+		"object_lock_days":          func(s *provision.Setup) { s.ObjectLockDays, s.RetentionDays = 30, 7 },
+		"object_lock_mode":          func(s *provision.Setup) { s.ObjectLockDays, s.ObjectLockMode = 30, "NONE" },
+		"queue":                     func(s *provision.Setup) { s.Queue = "a b" },
+		"invocation_bucket":         func(s *provision.Setup) { s.InvocationLogging, s.InvocationBucket = true, s.Defaults().Bucket },
+		"invocation_retention_days": func(s *provision.Setup) { s.InvocationRetentionDays = -1 },
+		"lake_bucket":               func(s *provision.Setup) { s.LakeBucket = s.Defaults().Bucket },
+		"database":                  func(s *provision.Setup) { s.LakeBucket, s.Database = "lake", "a-b" },
+		"workgroup":                 func(s *provision.Setup) { s.LakeBucket, s.Workgroup = "lake", "a b" },
+		"delegated_admin":           func(s *provision.Setup) { s.DelegatedAdmin = "444455556666" },
 	} {
 		s := one()
 		change(&s)

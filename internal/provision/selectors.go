@@ -28,12 +28,15 @@ const objectType = "AWS::S3::Object"
 
 func allDataTypes() []string { return catalog.DataTypes() }
 
+// selectorMark begins the names of the set-up's selectors. A trail's other selectors are somebody else's, and are left alone.
+const selectorMark = "aitrail "
+
 // Selectors are the trail's: all management events, reads and writes, and the data events of each of DataTypes. CloudTrail
-// takes one type in a selector only. Were S3 objects among the types, the trail's own bucket is left out, so that it does
-// not record its deliveries.
+// takes one type in a selector only. Were S3 objects among the types, the set-up's own buckets are left out, so that the
+// trail does not record its deliveries.
 func (s Setup) Selectors() []Selector {
 	s = s.Defaults()
-	list := []Selector{{Name: "management", FieldSelectors: []FieldSelector{{Field: "eventCategory", Equals: []string{"Management"}}}}}
+	list := []Selector{{Name: selectorMark + "management", FieldSelectors: []FieldSelector{{Field: "eventCategory", Equals: []string{"Management"}}}}}
 	types := slices.Clone(s.DataTypes)
 	slices.Sort(types)
 	for _, t := range slices.Compact(types) {
@@ -42,9 +45,31 @@ func (s Setup) Selectors() []Selector {
 			{Field: "resources.type", Equals: []string{t}},
 		}
 		if t == objectType {
-			fields = append(fields, FieldSelector{Field: "resources.ARN", NotStartsWith: []string{s.BucketARN() + "/"}})
+			fields = append(fields, FieldSelector{Field: "resources.ARN", NotStartsWith: s.ownObjects()})
 		}
-		list = append(list, Selector{Name: t, FieldSelectors: fields})
+		list = append(list, Selector{Name: selectorMark + t, FieldSelectors: fields})
 	}
 	return list
+}
+
+// ownObjects are what the ARNs of objects in the set-up's buckets begin with.
+func (s Setup) ownObjects() []string {
+	var list []string
+	for _, bucket := range []string{s.Bucket, s.InvocationBucket, s.LakeBucket} {
+		if bucket != "" {
+			list = append(list, s.bucketARN(bucket)+"/")
+		}
+	}
+	return list
+}
+
+// values counts the values of all conditions of the selectors.
+func values(list []Selector) int {
+	n := 0
+	for _, s := range list {
+		for _, f := range s.FieldSelectors {
+			n += len(f.Equals) + len(f.NotStartsWith)
+		}
+	}
+	return n
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
@@ -144,8 +145,9 @@ func (a *applier) selectors(ctx context.Context) error {
 	}
 	a.done(kind, a.Trail, action)
 	for _, s := range refused {
-		a.leftOut = append(a.leftOut, s.Name)
-		a.done("data events", s.Name, LeftOut)
+		name := strings.TrimPrefix(s.Name, selectorMark)
+		a.leftOut = append(a.leftOut, name)
+		a.done("data events", name, LeftOut)
 	}
 	return nil
 }
