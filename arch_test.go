@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"catalog":    {},
 	"digest":     {"cloudtrail"},
 	"object":     {},
-	"lake":       {"cloudtrail", "catalog", "digest"},
+	"lake":       {"cloudtrail", "catalog", "digest", "object"},
 	"collect":    {"cloudtrail", "object", "lake"},
 	"query":      {"lake"},
 	"provision":  {"catalog"},

@@ -23,8 +23,9 @@ const (
 // Events are encoded in the goroutines that add them, so reading files in parallel writes in parallel. Batches are best
 // filled in the order of time: a data file then covers few days.
 type Batch struct {
-	l  *Lake
-	id string
+	l     *Lake
+	id    string
+	began time.Time // by the wall clock, which goes on while the computer sleeps
 
 	mu        sync.Mutex
 	files     []*batchFile
@@ -74,7 +75,7 @@ type chunk struct {
 // NewBatch begins a batch: log files whose events go into the lake by one commit.
 func (l *Lake) NewBatch() *Batch {
 	return &Batch{
-		l: l, id: uuid.Must(uuid.NewV7()).String(),
+		l: l, id: uuid.Must(uuid.NewV7()).String(), began: time.Now().Round(0),
 		identity: map[fileKey]struct{}{}, seen: map[key]ref{},
 	}
 }

@@ -1,26 +1,30 @@
 package lake
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
+	"github.com/google/uuid"
 	"github.com/parquet-go/parquet-go"
 )
 
-// A batch is committed in two steps, because Iceberg's hadoop catalog changes one table at a time. The first adds its
-// events to the table events: that is the commit point. The new version of events names, in its property propBatch, a
-// Parquet file with the batch's rows of log_files, which was written before. The second step adds that file to
-// log_files, and notes there that it did. Commits are serialised by the lake's lock and begin with the second step of
-// the batch before, if it is missing; so at most one is ever missing, and readers of this package count its file in.
+// A batch is committed in two steps, because Iceberg's catalogs change one table at a time. The first is a snapshot of
+// the table events: that is the commit point. The new version of events names, in its property propBatch, a Parquet file
+// with the batch's rows of log_files, which was written before. The second step adds that file to log_files, and notes
+// there that it did. Commits begin with the second step of the batch before, if it is missing; so at most one is ever
+// missing, and readers of this package count its file in.
 //
-// A batch without events has the second step only.
+// Every batch makes a snapshot of events, even one without events: then it has the files of the one before. A commit to
+// events succeeds only upon the snapshot that it was decided on, so commits are one after the other, in a folder by the
+// lake's lock too, in a bucket by that alone.
 
 // pending is what the property propBatch of events says.
 type pending struct {
@@ -39,20 +43,52 @@ func (p pending) missing(files *loaded) bool {
 	return p.Batch != "" && files.Properties()[propBatch] != p.Batch
 }
 
+// commitAttempts is how often a change is tried again whose table another process changed meanwhile.
+const commitAttempts = 100
+
+// retry does a change until no other process comes in between.
+func retry(ctx context.Context, do func() error) error {
+	for n := 1; ; n++ {
+		err := do()
+		if !errors.Is(err, table.ErrCommitFailed) || n == commitAttempts {
+			return err
+		}
+		pause := time.NewTimer(rand.N(min(time.Duration(n)*20*time.Millisecond, time.Second)))
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return context.Cause(ctx)
+		case <-pause.C:
+		}
+	}
+}
+
 // commit takes the lake's lock and commits the batch.
-func (b *Batch) commit(ctx context.Context) (Result, error) {
-	l := b.l
-	unlock, err := l.d.lock(ctx)
+func (b *Batch) commit(ctx context.Context) (r Result, err error) {
+	unlock, err := b.l.d.lock(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	defer unlock()
+	err = retry(ctx, func() error {
+		r, err = b.attempt(ctx)
+		return err
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return r, nil
+}
+
+// attempt commits the batch upon the tables' current versions.
+func (b *Batch) attempt(ctx context.Context) (Result, error) {
+	l := b.l
 	events, files, err := l.repair(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	if b.planned != nil && (inSnapshots(events, b.id) || inSnapshots(files, b.id)) { // an earlier attempt took effect
-		return *b.planned, errors.Join(l.d.syncDir(l.events.dir("metadata")), l.d.syncDir(l.files.dir("metadata")))
+	if b.planned != nil && (events.has(b.id) || files.has(b.id)) { // an earlier attempt took effect
+		return *b.planned, errors.Join(l.d.syncDir(l.metadataDir(Events)), l.d.syncDir(l.metadataDir(LogFiles)))
 	}
 	if err := b.plan(ctx, events); err != nil {
 		return Result{}, err
@@ -62,7 +98,7 @@ func (b *Batch) commit(ctx context.Context) (Result, error) {
 	if len(rows) == 0 {
 		return r, nil
 	}
-	path := filepath.Join(l.dataDir(LogFiles), b.fileName())
+	path := join(l.dataDir(LogFiles), b.fileName())
 	if _, err := writeTable(l.d, path, rows); err != nil {
 		return Result{}, err
 	}
@@ -70,7 +106,7 @@ func (b *Batch) commit(ctx context.Context) (Result, error) {
 	if err := b.commitEvents(ctx, events, p); err != nil {
 		return Result{}, err
 	}
-	if err := l.commitFiles(ctx, files, p, len(b.staged) > 0); err != nil {
+	if err := l.commitFiles(ctx, p); err != nil {
 		return Result{}, err
 	}
 	l.remember(b)
@@ -79,6 +115,9 @@ func (b *Batch) commit(ctx context.Context) (Result, error) {
 
 // plan drops what the lake has already, from the batch and from the files that were written for it.
 func (b *Batch) plan(ctx context.Context, events *loaded) error {
+	if age := time.Since(b.began); age > batchAge {
+		return fmt.Errorf("%w: it was begun %v ago", ErrStale, age.Round(time.Minute))
+	}
 	if err := b.l.readCollected(ctx); err != nil {
 		return err
 	}
@@ -130,7 +169,7 @@ func (b *Batch) without(s *dataFile) (*dataFile, error) {
 	case 0:
 		return nil, nil
 	}
-	left := &dataFile{path: filepath.Join(filepath.Dir(s.path), b.fileName()), day: s.day, dayless: s.dayless}
+	left := &dataFile{path: join(parent(s.path), b.fileName()), day: s.day, dayless: s.dayless}
 	rows := make([]*eventRow, 0, len(keep))
 	err := readRows(b.l.d, s.path, func(i int64, row *eventRow) error {
 		if int(i) < len(s.refs) && len(keep) > 0 && keep[0] == i {
@@ -147,11 +186,19 @@ func (b *Batch) without(s *dataFile) (*dataFile, error) {
 	return left, newEncoder(b.l.d).create(left, rows)
 }
 
-// syncData makes the names of the batch's files durable.
+// syncData makes the names of the batch's files durable. A file that is missing, because somebody cleaned the lake's
+// folder, is an error: it must not get into the table.
 func (b *Batch) syncData() error {
 	synced := map[string]struct{}{}
 	for _, s := range b.staged {
-		dir := filepath.Dir(s.path)
+		there, err := b.l.d.exists(s.path)
+		if err != nil {
+			return err
+		}
+		if !there {
+			return fmt.Errorf("%w: %s is gone", ErrStale, s.path)
+		}
+		dir := parent(s.path)
 		if _, done := synced[dir]; done {
 			continue
 		}
@@ -189,43 +236,56 @@ func (b *Batch) rows() ([]*fileRow, Result) {
 
 // commitEvents is the first step. It returns nil when the step took effect, even if it seemed to fail.
 func (b *Batch) commitEvents(ctx context.Context, events *loaded, p pending) error {
-	if len(b.staged) == 0 {
-		return nil
-	}
-	err := b.l.append(ctx, events, b.staged, p, mustJSON(p))
+	l := b.l
+	err := l.append(ctx, events, b.staged, p)
 	if err == nil {
 		return nil
 	}
-	now, _, loadErr := b.l.refresh()
+	now, files, loadErr := l.refresh()
 	if loadErr != nil {
 		return errors.Join(err, loadErr)
 	}
-	if now.pending() != p {
-		_ = b.l.d.Remove(p.Files) // an orphan at worst
+	if !now.has(b.id) && !files.has(b.id) {
+		_ = l.d.Remove(p.Files) // an orphan at worst
 		return err
 	}
-	return b.l.d.syncDir(b.l.events.dir("metadata"))
+	return l.d.syncDir(l.metadataDir(Events))
 }
 
-// commitFiles is the second step. withEvents is false for batches without the first.
-func (l *Lake) commitFiles(ctx context.Context, files *loaded, p pending, withEvents bool) error {
+// commitFiles is the second step, unless somebody has done it.
+func (l *Lake) commitFiles(ctx context.Context, p pending) error {
 	path := l.d.path(p.Files)
-	if err := l.d.syncDir(filepath.Dir(path)); err != nil {
+	if err := l.d.syncDir(parent(path)); err != nil {
 		return err
 	}
-	f, err := measured(path)
+	f, err := measured(l.d, path)
 	if err != nil {
 		return err
 	}
-	mark := files.Properties()[propBatch]
-	if withEvents {
-		mark = p.Batch
-	}
-	return l.append(ctx, files, []*dataFile{f}, p, mark)
+	return retry(ctx, func() error {
+		events, files, err := l.refresh()
+		if err != nil {
+			return err
+		}
+		if events.pending() != p || !p.missing(files) {
+			return l.d.syncDir(l.metadataDir(LogFiles))
+		}
+		return l.append(ctx, files, []*dataFile{f}, p)
+	})
 }
 
-// append adds files to a table, and sets its property propBatch, by one commit.
-func (l *Lake) append(ctx context.Context, t *loaded, files []*dataFile, p pending, mark string) error {
+// append adds files to a table, and sets its property propBatch, by one commit. Without files the new snapshot has those
+// of the one before.
+func (l *Lake) append(ctx context.Context, t *loaded, files []*dataFile, p pending) error {
+	mark := p.Batch
+	if t.name == Events {
+		mark = mustJSON(p)
+	}
+	properties := iceberg.Properties{propBatch: mark}
+	summary := iceberg.Properties{summaryBatch: p.Batch, "aitrail.log-files": p.Files}
+	if len(files) == 0 {
+		return l.touch(ctx, t, summary, properties)
+	}
 	described := make([]iceberg.DataFile, len(files))
 	for i, f := range files {
 		d, err := f.iceberg(l.d, t.Spec())
@@ -235,17 +295,55 @@ func (l *Lake) append(ctx context.Context, t *loaded, files []*dataFile, p pendi
 		described[i] = d
 	}
 	txn := t.NewTransaction()
-	summary := iceberg.Properties{"aitrail.batch": p.Batch, "aitrail.log-files": p.Files}
 	if err := txn.AddDataFiles(ctx, described, summary, table.WithoutDuplicateCheck(), table.WithoutAutoNameMapping()); err != nil {
 		return err
 	}
-	if mark != "" {
-		if err := txn.SetProperties(iceberg.Properties{propBatch: mark}); err != nil {
-			return err
-		}
+	if err := txn.SetProperties(properties); err != nil {
+		return err
 	}
 	_, err := txn.Commit(ctx)
 	return err
+}
+
+// touch commits a snapshot with the files of the one before.
+func (l *Lake) touch(ctx context.Context, t *loaded, summary, properties iceberg.Properties) error {
+	s := table.Snapshot{
+		SnapshotID: rand.Int64(), SequenceNumber: t.Metadata().LastSequenceNumber() + 1, TimestampMs: time.Now().UnixMilli(),
+		Summary: &table.Summary{Operation: table.OpAppend, Properties: summary},
+	}
+	var manifests []iceberg.ManifestFile
+	if before := t.CurrentSnapshot(); before != nil {
+		var err error
+		if manifests, err = before.Manifests(l.d); err != nil {
+			return err
+		}
+		s.ParentSnapshotID = &before.SnapshotID
+		s.TimestampMs = max(s.TimestampMs, before.TimestampMs)
+		if before.Summary != nil {
+			for name, value := range before.Summary.Properties {
+				if strings.HasPrefix(name, "total-") {
+					summary[name] = value
+				}
+			}
+		}
+	}
+	schema := t.Schema().ID
+	s.SchemaID = &schema
+	var list bytes.Buffer
+	if err := iceberg.WriteManifestList(2, &list, s.SnapshotID, s.ParentSnapshotID, &s.SequenceNumber, 0, manifests); err != nil {
+		return err
+	}
+	s.ManifestList = l.d.name(join(l.metadataDir(t.name), fmt.Sprintf("snap-%d-0-%s.avro", s.SnapshotID, uuid.New())))
+	if err := l.d.WriteFile(s.ManifestList, list.Bytes()); err != nil {
+		return err
+	}
+	return t.commit(ctx,
+		[]table.Requirement{table.AssertTableUUID(t.Metadata().TableUUID()), table.AssertRefSnapshotID(table.MainBranch, s.ParentSnapshotID)},
+		[]table.Update{
+			table.NewAddSnapshotUpdate(&s),
+			table.NewSetSnapshotRefUpdate(table.MainBranch, s.SnapshotID, table.BranchRef, 0, 0, 0),
+			table.NewSetPropertiesUpdate(properties),
+		})
 }
 
 // repair reads the tables, with the lake's lock held, and does the second step of the last commit if it is missing.
@@ -257,17 +355,20 @@ func (l *Lake) repair(ctx context.Context) (events, files *loaded, err error) {
 	if !p.missing(files) {
 		return events, files, nil
 	}
-	if err := l.commitFiles(ctx, files, p, true); err != nil {
+	if err := l.commitFiles(ctx, p); err != nil {
 		return nil, nil, fmt.Errorf("finishing batch %s: %w", p.Batch, err)
 	}
 	l.log.Info("batch finished that was cut off", "batch", p.Batch)
 	return l.refresh()
 }
 
-// inSnapshots tells whether a batch is in one of a table's snapshots.
-func inSnapshots(t *loaded, batch string) bool {
-	for _, s := range t.Metadata().Snapshots() {
-		if s.Summary != nil && s.Summary.Properties["aitrail.batch"] == batch {
+// has tells whether a batch is in the table.
+func (v *loaded) has(batch string) bool {
+	if v.pending().Batch == batch {
+		return true
+	}
+	for _, s := range v.Metadata().Snapshots() {
+		if s.Summary != nil && s.Summary.Properties[summaryBatch] == batch {
 			return true
 		}
 	}
@@ -280,7 +381,7 @@ func (l *Lake) holds(batch string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return inSnapshots(events, batch) || inSnapshots(files, batch), nil
+	return events.has(batch) || files.has(batch), nil
 }
 
 func mustJSON(p pending) string {
@@ -289,8 +390,8 @@ func mustJSON(p pending) string {
 }
 
 // measured describes a Parquet file that is there.
-func measured(path string) (*dataFile, error) {
-	r, err := os.Open(path)
+func measured(d *disk, path string) (*dataFile, error) {
+	r, err := d.open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,12 +43,20 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("lake %s has format version %d; this program knows versions up to %d", e.Dir, e.Have, e.Support)
 }
 
+// ErrStale is returned by commits of batches that were begun too long ago, or whose files are gone: maintenance takes
+// what lies about for an orphan. The batch must be discarded; its log files can be collected again.
+var ErrStale = errors.New("the batch was left too long")
+
+// batchAge is how old a batch may be that is committed. It is much less than the age of orphans that are removed.
+const batchAge = 6 * time.Hour
+
 // Options for Open. The zero value opens an existing lake for reading and writing.
 type Options struct {
 	Create   bool             // make the lake if there is none
 	ReadOnly bool             // refuse writes
 	Now      func() time.Time // the clock; time.Now when nil
 	Log      *slog.Logger     // nothing is logged when nil
+	Cache    string           // folder for files of lakes in buckets; "aitrail" in the user's cache folder when ""
 
 	fault func(step, name string, after bool) error // of tests; see disk
 }
@@ -109,7 +117,8 @@ type Snapshot struct {
 
 // DataFile is a Parquet file of a table.
 type DataFile struct {
-	Path        string    // of the file system
+	Path        string    // of the file system, or a URL
+	Local       string    // where the file is, or is after Fetch
 	Day         time.Time // midnight UTC of its events' day; zero for log_files and for events without a time
 	Rows, Bytes int64
 	First, Last time.Time // bounds of eventTime; zero in log_files
@@ -136,7 +145,7 @@ type Lake struct {
 	opts          Options
 	now           func() time.Time
 	log           *slog.Logger
-	events, files *tableFiles
+	events, files versions
 
 	mu        sync.Mutex
 	current   map[string]*loaded    // the last version seen of each table
@@ -147,17 +156,28 @@ type Lake struct {
 	chunks    []*chunk
 }
 
-// Open opens the lake in a folder. It returns ErrNoLake when there is none (and Create isn't set), *VersionError when
-// it was written by a newer version.
-func Open(ctx context.Context, dir string, opts Options) (*Lake, error) {
-	root, err := filepath.Abs(dir)
+// Open opens the lake in a folder, or at a URL "s3://bucket/prefix". It returns ErrNoLake when there is none (and Create
+// isn't set), *VersionError when it was written by a newer version. A lake of an older version is brought up to date when
+// it is opened for writing.
+func Open(ctx context.Context, at string, opts Options) (*Lake, error) {
+	l, err := newLake(ctx, at, opts)
 	if err != nil {
-		return nil, fmt.Errorf("lake %s: %w", dir, err)
+		return nil, fmt.Errorf("lake %s: %w", at, err)
 	}
-	d := &disk{root: root, fault: opts.fault}
+	if opts.Create && !opts.ReadOnly {
+		if err := l.create(ctx); err != nil {
+			return nil, fmt.Errorf("creating lake %s: %w", l.d.root, err)
+		}
+	}
+	if err := l.open(ctx); err != nil {
+		return nil, fmt.Errorf("opening lake %s: %w", l.d.root, err)
+	}
+	return l, nil
+}
+
+func newLake(ctx context.Context, at string, opts Options) (*Lake, error) {
 	l := &Lake{
-		d: d, opts: opts, now: opts.Now, log: opts.Log,
-		events: &tableFiles{d, Events}, files: &tableFiles{d, LogFiles},
+		d: &disk{fault: opts.fault}, opts: opts, now: opts.Now, log: opts.Log,
 		current: map[string]*loaded{}, manifests: map[string][]DataFile{}, read: map[string]struct{}{},
 	}
 	if l.now == nil {
@@ -166,43 +186,65 @@ func Open(ctx context.Context, dir string, opts Options) (*Lake, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	if opts.Create && !opts.ReadOnly {
-		if err := l.create(ctx); err != nil {
-			return nil, fmt.Errorf("creating lake %s: %w", root, err)
+	scheme, _, isURL := strings.Cut(at, "://")
+	switch {
+	case !isURL:
+		root, err := filepath.Abs(at)
+		if err != nil {
+			return nil, err
+		}
+		l.d.root = filepath.ToSlash(root)
+	case scheme != "s3":
+		return nil, fmt.Errorf("unknown scheme %q: a lake is in a folder, or at s3://BUCKET/PREFIX", scheme)
+	default:
+		l.d.root = strings.TrimRight(at, "/")
+		var err error
+		if l.d.remote, err = openRemote(ctx, l.d.root, opts.Cache); err != nil {
+			return nil, err
 		}
 	}
-	if err := l.open(ctx); err != nil {
-		return nil, fmt.Errorf("opening lake %s: %w", root, err)
-	}
+	l.events, l.files = &tableFiles{l.d, Events}, &tableFiles{l.d, LogFiles}
 	return l, nil
 }
 
-// create makes the tables that aren't there yet; events, which makes the folder a lake, last.
+// create makes the tables that aren't there yet; events, which makes it a lake, last.
 func (l *Lake) create(ctx context.Context) error {
-	if version, err := l.events.current(0); err != nil || version > 0 {
+	if _, err := l.events.load(nil); !errors.Is(err, ErrNoLake) {
 		return err
 	}
-	if err := os.MkdirAll(l.d.root, 0o755); err != nil {
-		return err
+	if l.d.remote == nil {
+		if err := os.MkdirAll(l.d.root, 0o755); err != nil {
+			return err
+		}
 	}
 	unlock, err := l.d.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := l.files.create(reflect.TypeFor[fileRow]()); err != nil {
-		return err
+	for _, t := range []struct {
+		name string
+		versions
+	}{{LogFiles, l.files}, {Events, l.events}} {
+		meta, err := l.d.newTable(t.name)
+		if err != nil {
+			return err
+		}
+		if err := t.create(meta); err != nil {
+			return err
+		}
 	}
-	return l.events.create(reflect.TypeFor[eventRow]())
+	return nil
 }
 
-// open reads the tables' current versions, and finishes a commit that was cut off.
+// open reads the tables' current versions, finishes a commit that was cut off, and brings an older lake up to date.
 func (l *Lake) open(ctx context.Context) error {
 	events, files, err := l.refresh()
 	if err != nil {
 		return err
 	}
-	if l.opts.ReadOnly || !events.pending().missing(files) {
+	old := events.formatVersion() < Version || files.formatVersion() < Version
+	if l.opts.ReadOnly || !old && !events.pending().missing(files) {
 		return nil
 	}
 	unlock, err := l.d.lock(ctx)
@@ -210,8 +252,10 @@ func (l *Lake) open(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	_, _, err = l.repair(ctx)
-	return err
+	if _, _, err = l.repair(ctx); err != nil {
+		return err
+	}
+	return l.upgrade(ctx)
 }
 
 // refresh reads the tables' current versions. They belong together: log_files has what events says, but for the last
@@ -219,21 +263,22 @@ func (l *Lake) open(ctx context.Context) error {
 func (l *Lake) refresh() (events, files *loaded, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if files, err = l.files.load(l.current[LogFiles]); err != nil {
+		return nil, nil, err
+	}
 	for {
-		if files, err = l.files.load(l.current[LogFiles]); err != nil {
-			return nil, nil, err
-		}
 		if events, err = l.events.load(l.current[Events]); err != nil {
 			return nil, nil, err
 		}
 		l.current[LogFiles], l.current[Events] = files, events
-		version, err := l.files.current(files.version)
+		again, err := l.files.load(files)
 		if err != nil {
 			return nil, nil, err
 		}
-		if version == files.version {
+		if again == files {
 			return events, files, nil
 		}
+		files = again
 	}
 }
 
@@ -246,10 +291,27 @@ func (l *Lake) Close() error {
 	return nil
 }
 
-// Dir returns the lake's folder, absolute.
+// Dir returns the lake's folder, absolute, or its URL.
 func (l *Lake) Dir() string { return l.d.root }
 
-func (l *Lake) dataDir(table string) string { return filepath.Join(l.d.root, table, "data") }
+func (l *Lake) dataDir(table string) string { return join(l.d.root, table, "data") }
+
+func (l *Lake) metadataDir(table string) string { return join(l.d.root, table, "metadata") }
+
+// Fetch brings the files of a snapshot to where their Local says: those of a bucket, unless they are there already.
+func (l *Lake) Fetch(ctx context.Context, files []DataFile) error {
+	if l.d.remote == nil {
+		return nil
+	}
+	paths := make([]string, len(files))
+	for i, f := range files {
+		paths[i] = f.Path
+	}
+	if err := l.d.remote.fetchAll(ctx, paths); err != nil {
+		return fmt.Errorf("fetching files of lake %s: %w", l.d.root, err)
+	}
+	return nil
+}
 
 // remove removes files that no table has; what can't be removed stays as an orphan.
 func (l *Lake) remove(files []*dataFile) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"slices"
 	"time"
 
@@ -44,11 +43,11 @@ func (l *Lake) Files(_ context.Context, name string) (Snapshot, error) {
 	}
 	s.Files = append(s.Files, entries...)
 	if p := events.pending(); name == LogFiles && p.missing(files) {
-		f, err := measured(l.d.path(p.Files))
+		f, err := measured(l.d, l.d.path(p.Files))
 		if err != nil {
 			return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
 		}
-		s.Files = append(s.Files, DataFile{Path: f.path, Rows: f.rows, Bytes: f.bytes})
+		s.Files = append(s.Files, DataFile{Path: f.path, Local: l.d.local(f.path), Rows: f.rows, Bytes: f.bytes})
 	}
 	for _, f := range s.Files {
 		s.Rows += f.Rows
@@ -125,7 +124,8 @@ func (l *Lake) forgetManifests() {
 }
 
 func (l *Lake) dataFile(f iceberg.DataFile) DataFile {
-	d := DataFile{Path: l.d.path(f.FilePath()), Rows: f.Count(), Bytes: f.FileSizeBytes()}
+	path := l.d.path(f.FilePath())
+	d := DataFile{Path: path, Local: l.d.local(path), Rows: f.Count(), Bytes: f.FileSizeBytes()}
 	if day, ok := f.Partition()[dayFieldID].(iceberg.Date); ok {
 		d.Day = time.Unix(int64(day)*86400, 0).UTC()
 	}
@@ -147,7 +147,7 @@ const rowsPerRead = 128
 
 // readRows calls f for every row of a Parquet file with its number. f may keep the row.
 func readRows[T any](d *disk, path string, f func(i int64, row *T) error) error {
-	file, err := os.Open(path)
+	file, err := d.open(path)
 	if err != nil {
 		return err
 	}

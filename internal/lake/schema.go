@@ -193,15 +193,16 @@ type Column struct {
 	Fields []Column // of structs and lists of structs
 }
 
+// rowTypes are the rows of the tables.
+var rowTypes = map[string]reflect.Type{Events: reflect.TypeFor[eventRow](), LogFiles: reflect.TypeFor[fileRow]()}
+
 // Columns returns the columns of a table in their order, or nil for a name that is no table's.
 func Columns(table string) []Column {
-	switch table {
-	case Events:
-		return columnsOf(reflect.TypeFor[eventRow](), icebergSchema(reflect.TypeFor[eventRow]()).AsStruct().FieldList)
-	case LogFiles:
-		return columnsOf(reflect.TypeFor[fileRow](), icebergSchema(reflect.TypeFor[fileRow]()).AsStruct().FieldList)
+	row := rowTypes[table]
+	if row == nil {
+		return nil
 	}
-	return nil
+	return columnsOf(row, icebergSchema(row).AsStruct().FieldList)
 }
 
 func columnsOf(t reflect.Type, fields []iceberg.NestedField) []Column {

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	iceio "github.com/apache/iceberg-go/io"
@@ -25,6 +23,8 @@ const (
 	// propBatch is, in events, the last batch committed and the log_files data that goes with it (see pending), and in
 	// log_files the last of those that it has taken over.
 	propBatch = "aitrail.batch"
+	// summaryBatch is, in the summary of a snapshot, the batch that it brought.
+	summaryBatch = "aitrail.batch"
 )
 
 // Partition and sort order of events, and the names of their parts.
@@ -42,51 +42,77 @@ type tableFiles struct {
 	name string
 }
 
-var _ table.CatalogIO = (*tableFiles)(nil)
+var (
+	_ versions        = (*tableFiles)(nil)
+	_ table.CatalogIO = (*tableFiles)(nil)
+)
+
+// versions is where the versions of a table are kept.
+type versions interface {
+	// load returns the current version; old, which may be nil, when that is it. ErrNoLake if there is no table.
+	load(old *loaded) (*loaded, error)
+	// create makes the table, unless it is there.
+	create(table.Metadata) error
+}
 
 // loaded is a version of a table.
 type loaded struct {
 	*table.Table
-	version int
+	name    string
+	version int // of the hadoop catalog
+	// commit changes the table, if it is as required: table.ErrCommitFailed otherwise.
+	commit func(context.Context, []table.Requirement, []table.Update) error
 }
 
-var metadataName = regexp.MustCompile(`^v([0-9]+)\.metadata\.json$`)
+var metadataName = regexp.MustCompile(`/v([0-9]+)\.metadata\.json$`)
 
-func (t *tableFiles) dir(sub string) string { return filepath.Join(t.d.root, t.name, sub) }
+func (t *tableFiles) dir(sub string) string { return join(t.d.root, t.name, sub) }
 
 func (t *tableFiles) metadataPath(version int) string {
-	return filepath.Join(t.dir("metadata"), fmt.Sprintf("v%d.metadata.json", version))
+	return join(t.dir("metadata"), fmt.Sprintf("v%d.metadata.json", version))
 }
 
 // current finds the table's current version, 0 when there is no table. It is at least known.
 func (t *tableFiles) current(known int) (int, error) {
 	version := known
-	if b, err := os.ReadFile(filepath.Join(t.dir("metadata"), "version-hint.text")); err == nil {
+	if b, err := t.d.read(join(t.dir("metadata"), "version-hint.text")); err == nil {
 		if hint, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
 			version = max(version, hint)
 		}
 	}
-	if version == 0 || !exists(t.metadataPath(version)) {
-		entries, err := os.ReadDir(t.dir("metadata"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return 0, err
-		}
-		for _, e := range entries {
-			if m := metadataName.FindStringSubmatch(e.Name()); m != nil {
+	there, err := t.has(version)
+	if err != nil {
+		return 0, err
+	}
+	if !there {
+		err := t.d.list(t.dir("metadata"), func(path string, _ int64, _ time.Time) error {
+			if m := metadataName.FindStringSubmatch(path); m != nil {
 				n, _ := strconv.Atoi(m[1]) // digits; of a number too large the file is not ours
 				version = max(version, n)
 			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
 		}
 	}
-	for version > 0 && exists(t.metadataPath(version+1)) {
+	for version > 0 {
+		if there, err = t.has(version + 1); err != nil {
+			return 0, err
+		}
+		if !there {
+			break
+		}
 		version++
 	}
 	return version, nil
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
+func (t *tableFiles) has(version int) (bool, error) {
+	if version == 0 {
+		return false, nil
+	}
+	return t.d.exists(t.metadataPath(version))
 }
 
 // load returns the table's current version; old, which may be nil, when that is it.
@@ -104,7 +130,7 @@ func (t *tableFiles) load(old *loaded) (*loaded, error) {
 	case old != nil && version == old.version:
 		return old, nil
 	}
-	b, err := os.ReadFile(t.metadataPath(version))
+	b, err := t.d.read(t.metadataPath(version))
 	if err != nil {
 		return nil, err
 	}
@@ -112,20 +138,28 @@ func (t *tableFiles) load(old *loaded) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata %s: %w", t.metadataPath(version), err)
 	}
-	if have := meta.Properties().GetInt(propVersion, 0); have != Version {
-		return nil, t.versionError(have)
+	if err := t.d.check(t.name, meta); err != nil {
+		return nil, err
 	}
 	if from := strings.TrimPrefix(meta.Location(), "file://"); t.d.from == "" { // while the lake is being opened
 		t.d.from = strings.TrimSuffix(from, "/"+t.name)
 	}
-	return &loaded{t.table(meta, version), version}, nil
+	commit := func(ctx context.Context, reqs []table.Requirement, updates []table.Update) error {
+		_, _, err := t.CommitTable(ctx, nil, reqs, updates)
+		return err
+	}
+	return &loaded{t.table(meta, version), t.name, version, commit}, nil
 }
 
-func (t *tableFiles) versionError(have int) error {
-	if have > Version {
-		return &VersionError{Dir: t.d.root, Have: have, Support: Version}
+// check tells whether a table is a lake's, and of a version that this package can read.
+func (d *disk) check(name string, meta table.Metadata) error {
+	switch have := meta.Properties().GetInt(propVersion, 0); {
+	case have > Version:
+		return &VersionError{Dir: d.root, Have: have, Support: Version}
+	case have < 1:
+		return fmt.Errorf("table %s in %s isn't a lake's: property %s is missing", name, d.root, propVersion)
 	}
-	return fmt.Errorf("table %s in %s isn't a lake's: property %s is missing", t.name, t.d.root, propVersion)
+	return nil
 }
 
 func (t *tableFiles) table(meta table.Metadata, version int) *table.Table {
@@ -170,68 +204,62 @@ func (t *tableFiles) publish(meta table.Metadata, version int) error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(t.dir("metadata"), uuid.NewString()+".tmp")
-	if err := t.d.WriteFile(tmp, b); err != nil {
-		return err
-	}
-	// The names of manifests must be on disk before the version that needs them.
-	if err := t.d.syncDir(t.dir("metadata")); err != nil {
-		return err
-	}
-	if err := t.d.publish(tmp, t.metadataPath(version)); errors.Is(err, fs.ErrExist) {
+	if err := t.d.publish(t.metadataPath(version), b); errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: version %d of table %s exists", table.ErrCommitFailed, version, t.name)
 	} else if err != nil {
 		return err
 	}
-	if err := t.d.syncDir(t.dir("metadata")); err != nil {
-		return err
-	}
 	// Readers that find an old hint, or none, look for newer versions, so failing here changes nothing.
-	_ = t.d.replace(filepath.Join(t.dir("metadata"), "version-hint.text"), []byte(strconv.Itoa(version)))
+	_ = t.d.replace(join(t.dir("metadata"), "version-hint.text"), []byte(strconv.Itoa(version)))
 	return nil
 }
 
 // create makes the table, unless it is there.
-func (t *tableFiles) create(row reflect.Type) error {
+func (t *tableFiles) create(meta table.Metadata) error {
 	if version, err := t.current(0); err != nil || version > 0 {
 		return err
 	}
-	schema := icebergSchema(row)
-	b, err := table.NewMetadataBuilder(2)
-	if err != nil {
+	if err := t.publish(meta, 1); !errors.Is(err, table.ErrCommitFailed) { // another made it at the same time
 		return err
 	}
+	return nil
+}
+
+// newTable returns the first metadata of a table.
+func (d *disk) newTable(name string) (table.Metadata, error) {
+	b, err := table.NewMetadataBuilder(2)
+	if err != nil {
+		return nil, err
+	}
 	partition, sorted := iceberg.NewPartitionSpec(), table.UnsortedSortOrder
-	if t.name == Events {
+	if name == Events {
 		partition = iceberg.NewPartitionSpec(iceberg.PartitionField{
 			SourceIDs: []int{timeFieldID}, FieldID: dayFieldID, Name: dayFieldName, Transform: iceberg.DayTransform{}})
 		sorted, err = table.NewSortOrder(timeSortID, []table.SortField{{
 			SourceIDs: []int{timeFieldID}, Transform: iceberg.IdentityTransform{}, Direction: table.SortASC, NullOrder: table.NullsFirst}})
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
 	err = errors.Join(
 		b.SetUUID(uuid.New()),
-		b.AddSchema(schema), b.SetCurrentSchemaID(-1),
+		b.AddSchema(icebergSchema(rowTypes[name])), b.SetCurrentSchemaID(-1),
 		b.AddPartitionSpec(&partition, true), b.SetDefaultSpecID(-1),
 		b.AddSortOrder(&sorted), b.SetDefaultSortOrderID(-1),
-		b.SetLoc(t.d.name(filepath.Join(t.d.root, t.name))),
+		b.SetLoc(d.name(join(d.root, name))),
 		b.SetProperties(iceberg.Properties{
-			propVersion:                               strconv.Itoa(Version),
-			table.ParquetCompressionKey:               "zstd",
-			table.ManifestMergeEnabledKey:             "true",
-			table.CommitNumRetriesKey:                 "0", // commits repeat what they decided upon, not only the write
-			table.MetadataDeleteAfterCommitEnabledKey: "true",
-			table.MetadataPreviousVersionsMaxKey:      "20",
+			propVersion:                          strconv.Itoa(Version),
+			table.ParquetCompressionKey:          "zstd",
+			table.ManifestMergeEnabledKey:        "true",
+			table.CommitNumRetriesKey:            "0", // commits repeat what they decided upon, not only the write
+			table.MetadataPreviousVersionsMaxKey: "20",
+			// Without the lock that folders have, a version must not be missing while one may still be built upon it: its
+			// number would be free. Maintenance removes old ones.
+			table.MetadataDeleteAfterCommitEnabledKey: strconv.FormatBool(d.remote == nil),
 		}),
 	)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	meta, err := b.Build()
-	if err != nil {
-		return err
-	}
-	return t.publish(meta, 1)
+	return b.Build()
 }

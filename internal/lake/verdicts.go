@@ -2,8 +2,8 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -33,6 +33,16 @@ func (l *Lake) setVerdicts(ctx context.Context, verdicts []Verdict) (int, error)
 		return 0, err
 	}
 	defer unlock()
+	changed := 0
+	err = retry(ctx, func() error {
+		changed, err = l.judge(ctx, byObject)
+		return err
+	})
+	return changed, err
+}
+
+// judge sets verdicts upon the current version of log_files.
+func (l *Lake) judge(ctx context.Context, verdicts map[string]Verdict) (changed int, err error) {
 	_, files, err := l.repair(ctx)
 	if err != nil {
 		return 0, err
@@ -43,9 +53,8 @@ func (l *Lake) setVerdicts(ctx context.Context, verdicts []Verdict) (int, error)
 	}
 	old := map[string]struct{}{}
 	var rows []*fileRow
-	changed := 0
 	for _, e := range entries {
-		here, n, err := l.judged(e.Path, byObject)
+		here, n, err := l.judged(e.Path, verdicts)
 		if err != nil {
 			return 0, err
 		}
@@ -57,7 +66,7 @@ func (l *Lake) setVerdicts(ctx context.Context, verdicts []Verdict) (int, error)
 	if changed == 0 {
 		return 0, nil
 	}
-	return changed, l.replaceFiles(ctx, files, old, rows)
+	return changed, l.replaceRows(ctx, files, old, rows)
 }
 
 // judged returns a file's rows with their verdicts, and how many changed.
@@ -73,10 +82,26 @@ func (l *Lake) judged(path string, verdicts map[string]Verdict) (rows []*fileRow
 	return rows, changed, err
 }
 
-// replaceFiles puts rows in the place of files of log_files, given by their paths.
-func (l *Lake) replaceFiles(ctx context.Context, files *loaded, paths map[string]struct{}, rows []*fileRow) error {
-	var old []iceberg.DataFile
-	err := l.eachManifest(files, func(m iceberg.ManifestFile) error {
+// replaceRows puts rows in the place of files of log_files, given by their paths.
+func (l *Lake) replaceRows(ctx context.Context, files *loaded, old map[string]struct{}, rows []*fileRow) error {
+	path := join(l.dataDir(LogFiles), uuid.Must(uuid.NewV7()).String()+"-verdicts.parquet")
+	written, err := writeTable(l.d, path, rows)
+	if err != nil {
+		return err
+	}
+	if err := l.d.syncDir(parent(path)); err != nil {
+		return err
+	}
+	return l.replace(ctx, files, old, []*dataFile{written}, nil, table.WithoutDuplicateCheck())
+}
+
+// errReplaced is returned for files that another process took out of the table meanwhile.
+var errReplaced = errors.New("files were replaced meanwhile")
+
+// replace takes files, given by their paths, out of a table and puts others in, by one commit.
+func (l *Lake) replace(ctx context.Context, t *loaded, paths map[string]struct{}, files []*dataFile, summary iceberg.Properties, opts ...table.WriteOption) error {
+	var old, described []iceberg.DataFile
+	err := l.eachManifest(t, func(m iceberg.ManifestFile) error {
 		return l.eachFile(m, func(f iceberg.DataFile) {
 			if _, replaced := paths[l.d.path(f.FilePath())]; replaced {
 				old = append(old, f)
@@ -86,20 +111,18 @@ func (l *Lake) replaceFiles(ctx context.Context, files *loaded, paths map[string
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(l.dataDir(LogFiles), "verdicts-"+uuid.Must(uuid.NewV7()).String()+".parquet")
-	written, err := writeTable(l.d, path, rows)
-	if err != nil {
-		return err
+	if len(old) != len(paths) {
+		return errReplaced
 	}
-	if err := l.d.syncDir(filepath.Dir(path)); err != nil {
-		return err
+	for _, f := range files {
+		d, err := f.iceberg(l.d, t.Spec())
+		if err != nil {
+			return err
+		}
+		described = append(described, d)
 	}
-	described, err := written.iceberg(l.d, files.Spec())
-	if err != nil {
-		return err
-	}
-	txn := files.NewTransaction()
-	err = txn.ReplaceDataFilesWithDataFiles(ctx, old, []iceberg.DataFile{described}, nil, table.WithoutDuplicateCheck(), table.WithoutAutoNameMapping())
+	txn := t.NewTransaction()
+	err = txn.ReplaceDataFilesWithDataFiles(ctx, old, described, summary, append(opts, table.WithoutAutoNameMapping())...)
 	if err != nil {
 		return err
 	}

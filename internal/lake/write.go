@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -169,7 +168,7 @@ func (w *encoder) write(slots []*slot, dir string, name func() string) ([]*dataF
 			}
 			n++
 		}
-		f := &dataFile{path: filepath.Join(dir, dayFolder(d, ok), name()), day: d, dayless: !ok}
+		f := &dataFile{path: join(dir, dayFolder(d, ok), name()), day: d, dayless: !ok}
 		if err := w.writeFile(f, rest[:n]); err != nil {
 			return files, err
 		}

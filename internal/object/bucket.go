@@ -206,7 +206,8 @@ func (b *bucket) Create(ctx context.Context, key string, content []byte) error {
 		Body:        bytes.NewReader(content),
 		IfNoneMatch: aws.String("*"),
 	})
-	if status(err) == http.StatusPreconditionFailed {
+	switch status(err) {
+	case http.StatusPreconditionFailed, http.StatusConflict: // of a conflict S3 says that another is writing the key
 		return fmt.Errorf("%s: %w", b.URL(key), ErrExist)
 	}
 	return b.wrap(key, err)
@@ -237,4 +238,55 @@ func status(err error) int {
 		return response.HTTPStatusCode()
 	}
 	return 0
+}
+
+// A Bucket is the Store of what lies under a prefix of an S3 bucket, and what a lake there needs besides.
+type Bucket interface {
+	Store
+	// Stat tells what a listing would of an object; ErrNotExist if there is none.
+	Stat(ctx context.Context, key string) (Info, error)
+	// Put writes an object, or replaces it, whole or not at all; it is durable on return. It may be repeated.
+	Put(ctx context.Context, key string, body io.ReadSeeker) error
+	// Remove removes an object; no error if there is none.
+	Remove(ctx context.Context, key string) error
+}
+
+var _ Bucket = (*bucket)(nil)
+
+// OpenBucket returns the bucket of a URL "s3://bucket/prefix". ErrNotExist if there is no such bucket.
+func OpenBucket(ctx context.Context, url string) (Bucket, error) {
+	rest, ok := strings.CutPrefix(url, "s3://")
+	name, prefix, _ := strings.Cut(rest, "/")
+	if !ok || name == "" {
+		return nil, fmt.Errorf("%q is not the URL of a bucket: s3://BUCKET/PREFIX", url)
+	}
+	client, err := newClient(ctx, name, usualPatience())
+	if err != nil {
+		return nil, err
+	}
+	if prefix = strings.Trim(prefix, "/"); prefix != "" {
+		prefix += "/"
+	}
+	return &bucket{client: client, name: name, prefix: prefix, idle: usualPatience().idle}, nil
+}
+
+func (b *bucket) Stat(ctx context.Context, key string) (Info, error) {
+	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key)})
+	if err != nil {
+		return Info{}, b.wrap(key, err)
+	}
+	return Info{
+		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: strings.Trim(aws.ToString(out.ETag), `"`),
+		Modified: aws.ToTime(out.LastModified).UTC(),
+	}, nil
+}
+
+func (b *bucket) Put(ctx context.Context, key string, body io.ReadSeeker) error {
+	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key), Body: body})
+	return b.wrap(key, err)
+}
+
+func (b *bucket) Remove(ctx context.Context, key string) error {
+	_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: aws.String(b.prefix + key)})
+	return b.wrap(key, err)
 }

@@ -80,6 +80,9 @@ func (db *DB) list(ctx context.Context, r *relation, f *Filter) (*Rows, error) {
 		text += " LIMIT ?"
 		w.args = append(w.args, f.Limit)
 	}
+	if err := db.needSpan(ctx, r, f); err != nil {
+		return nil, err
+	}
 	return db.ask(ctx, text, w.args)
 }
 
@@ -113,6 +116,9 @@ func (r *relation) selected(columns []string) (string, error) {
 func (db *DB) count(ctx context.Context, r *relation, f *Filter) (int64, error) {
 	w, err := r.where(f)
 	if err != nil {
+		return 0, err
+	}
+	if err := db.needSpan(ctx, r, f); err != nil {
 		return 0, err
 	}
 	var n int64

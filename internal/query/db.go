@@ -17,7 +17,8 @@ import (
 	"github.com/aitrail/aitrail/internal/lake"
 )
 
-// Tables gives the state of a lake's tables; *lake.Lake is one. Files is called once a table, when a DB is opened.
+// Tables gives the state of a lake's tables; *lake.Lake is one. Files is called once a table, when a DB is opened. Of a
+// lake in a bucket it must be a Fetcher too.
 type Tables interface {
 	Files(ctx context.Context, table string) (lake.Snapshot, error)
 }
@@ -38,6 +39,7 @@ type DB struct {
 	connector *duckdb.Connector
 	events    lake.Snapshot
 	logFiles  lake.Snapshot
+	bucket    *bucket // nil unless data files have to be fetched
 	timeout   time.Duration
 	spill     string          // folder of temporary files, removed by Close; "" for none
 	slots     chan struct{}   // holds one element a running session
@@ -57,6 +59,13 @@ func Open(ctx context.Context, tables Tables, opts Options) (*DB, error) {
 	}
 	if db.logFiles, err = tables.Files(ctx, lake.LogFiles); err != nil {
 		return nil, fmt.Errorf("reading the lake's state: %w", err)
+	}
+	if inBucket(db.events, db.logFiles) {
+		fetcher, ok := tables.(Fetcher)
+		if !ok {
+			return nil, ErrRemote
+		}
+		db.bucket = &bucket{Fetcher: fetcher, whole: map[string]bool{}}
 	}
 	settings, err := db.settings(opts)
 	if err != nil {
@@ -83,11 +92,8 @@ func (db *DB) settings(opts Options) ([]string, error) {
 	}
 	var paths []string
 	for _, file := range append(append([]lake.DataFile(nil), db.events.Files...), db.logFiles.Files...) {
-		if strings.Contains(file.Path, "://") {
-			return nil, fmt.Errorf("%w: %s", ErrRemote, file.Path)
-		}
-		paths = append(paths, quoteText(file.Path))
-		if quoted := globQuote(file.Path); quoted != file.Path { // what is asked for is checked too, not only what it stands for
+		paths = append(paths, quoteText(file.Local))
+		if quoted := globQuote(file.Local); quoted != file.Local { // what is asked for is checked too, not only what it stands for
 			paths = append(paths, quoteText(quoted))
 		}
 	}
@@ -130,7 +136,13 @@ func (db *DB) setUp(ctx context.Context, settings []string) error {
 	}
 	defer s.close()
 	steps := append(settings, "SET GLOBAL enable_external_access = false")
-	steps = append(steps, db.viewStatements()...)
+	steps = append(steps, macroStatements()...)
+	events, logFiles := db.events.Files, db.logFiles.Files
+	if db.bucket != nil {
+		events, logFiles = nil, nil
+	}
+	steps = append(steps, db.viewStatements(lake.Events, events)...)
+	steps = append(steps, db.viewStatements(lake.LogFiles, logFiles)...)
 	for _, step := range append(steps, "SET GLOBAL lock_configuration = true") {
 		if _, err := s.conn.ExecContext(s.ctx, step, nil); err != nil {
 			return s.failed(err, step, nil)
@@ -180,6 +192,14 @@ func (s *session) run(query string, args []any) (*Rows, error) {
 	st, err := s.check(query)
 	if err != nil {
 		return nil, err
+	}
+	if word := next(query, st.start).word(query); word != "DESCRIBE" && word != "DESC" && word != "SHOW" {
+		if err := s.db.need(s.ctx, st.reads...); err != nil {
+			if s.ctx.Err() != nil {
+				err = s.failed(err, query, nil)
+			}
+			return nil, err
+		}
 	}
 	ahead := len(st.prefix)
 	place := func(at int) int { return st.place(at - ahead) }

@@ -16,7 +16,7 @@ var ErrNotFound = errors.New("no such event in the lake")
 // ErrTimeout is wrapped by the errors of queries that ran longer than Options.Timeout.
 var ErrTimeout = errors.New("query ran longer than allowed")
 
-// ErrRemote is returned by Open for lakes whose data files don't stand in the file system.
+// ErrRemote is returned by Open for Tables of a lake in a bucket that are no Fetcher.
 var ErrRemote = errors.New("data files outside the file system can't be queried")
 
 // Kind says what is wrong with a query.

@@ -86,19 +86,25 @@ func callRelation() *relation {
 			if f.Since.IsZero() && f.Until.IsZero() {
 				return "calls"
 			}
-			around := Filter{Since: f.Since, Until: f.Until}
-			if !around.Since.IsZero() {
-				around.Since = around.Since.Add(-time.Hour)
-			}
-			if !around.Until.IsZero() {
-				around.Until = around.Until.Add(streamTime)
-			}
+			around := aroundCalls(f)
 			events := eventRelation()
 			return "(" + callsSQL(events.from(db, f), events.from(db, &around)) + ")"
 		},
 	}
 	r.columns = filterColumns(r.name)
 	return r
+}
+
+// aroundCalls widens a span of calls to that of the events that tell of them.
+func aroundCalls(f *Filter) Filter {
+	around := Filter{Since: f.Since, Until: f.Until}
+	if !around.Since.IsZero() {
+		around.Since = around.Since.Add(-time.Hour)
+	}
+	if !around.Until.IsZero() {
+		around.Until = around.Until.Add(streamTime)
+	}
+	return around
 }
 
 func filterColumns(view string) []column {

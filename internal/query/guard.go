@@ -17,8 +17,9 @@ type statement struct {
 	prefix string // "EXPLAIN ANALYZE " and the like, or ""
 	body   string // a SELECT: query[start:] without what follows its end, and with the edits
 	start  int
-	edits  []edit // that made DuckDB's SQL of the Lake's
-	shows  bool   // DESCRIBE, SHOW or SUMMARIZE: can't stand as a subquery
+	edits  []edit   // that made DuckDB's SQL of the Lake's
+	reads  []string // the tables and views it names
+	shows  bool     // DESCRIBE, SHOW or SUMMARIZE: can't stand as a subquery
 }
 
 func (s *statement) text() string { return s.prefix + s.body }
@@ -71,6 +72,9 @@ func (s *session) check(query string) (*statement, error) {
 	w := walker{names: map[string]bool{}}
 	w.walk(tree.Statements[0].Node, 0)
 	st.shows = w.shows
+	for _, t := range w.tables {
+		st.reads = append(st.reads, strings.ToLower(t.name))
+	}
 	return st, s.db.judge(st, &w)
 }
 

@@ -55,6 +55,9 @@ type Quarantine struct {
 // Status sums up what has been collected.
 func (db *DB) Status(ctx context.Context) (*Status, error) {
 	s := &Status{Snapshot: db.events.Time, Rows: db.events.Rows, Bytes: db.events.Bytes, DataFiles: int64(len(db.events.Files))}
+	if err := db.need(ctx, "log_files"); err != nil {
+		return nil, err
+	}
 	err := db.each(ctx, `SELECT count(*), coalesce(sum(size), 0), coalesce(sum(events), 0), coalesce(sum(duplicates), 0),
 			count(*) FILTER (status = 'quarantined'), min(first_event), max(last_event), max(collected_at)
 		FROM log_files`, nil, func(v []any) {

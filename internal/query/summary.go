@@ -65,6 +65,9 @@ func (db *DB) Summary(ctx context.Context, f Filter) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := db.needSpan(ctx, r, &f); err != nil {
+		return nil, err
+	}
 	from := r.from(db, &f) + " AS r" + w.sql()
 	s := &Summary{}
 	if err := db.groups(ctx, s, from, w.args); err != nil {

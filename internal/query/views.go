@@ -99,14 +99,16 @@ func callTypes() []string {
 	return types
 }
 
-// viewStatements returns the statements that make the views over the whole snapshot.
-func (db *DB) viewStatements() []string {
-	return append(macroStatements(),
-		"CREATE VIEW events AS "+tableSQL(lake.Events, db.events.Files),
-		"CREATE VIEW log_files AS "+tableSQL(lake.LogFiles, db.logFiles.Files),
-		"CREATE VIEW calls AS "+callsSQL("events", "events"),
-		"CREATE VIEW "+lakeView+" AS "+lakeSQL(db.events.Files),
-	)
+// viewStatements returns the statements that make the views over a table's files.
+func (db *DB) viewStatements(table string, files []lake.DataFile) []string {
+	if table == lake.LogFiles {
+		return []string{"CREATE OR REPLACE VIEW log_files AS " + tableSQL(lake.LogFiles, files)}
+	}
+	return []string{
+		"CREATE OR REPLACE VIEW events AS " + tableSQL(lake.Events, files),
+		"CREATE OR REPLACE VIEW calls AS " + callsSQL("events", "events"),
+		"CREATE OR REPLACE VIEW " + lakeView + " AS " + lakeSQL(files),
+	}
 }
 
 // tableSQL selects all rows of data files, with the table's columns, found by their ids: columns that a file has no
@@ -128,7 +130,7 @@ func columnsSQL(columns []lake.Column, files []lake.DataFile) string {
 	}
 	paths := make([]string, len(files))
 	for i, file := range files {
-		paths[i] = quoteText(globQuote(file.Path))
+		paths[i] = quoteText(globQuote(file.Local))
 	}
 	return "SELECT * FROM read_parquet([" + strings.Join(paths, ", ") + "], schema = MAP {" + strings.Join(parts, ", ") + "})"
 }
