@@ -39,8 +39,8 @@ DIR/aws.env makes any AWS client use it:  . DIR/aws.env`,
 			if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 				return usagef("address %q is not a loopback address: the endpoint serves this machine only", addr)
 			}
-			if opts.DeliverEvery <= 0 || opts.DigestEvery <= 0 {
-				return usagef("--deliver-every and --digest-every take times above zero, as 5s or 1h")
+			if opts.DeliverEvery <= 0 || opts.DigestEvery <= 0 || opts.KeyEvery <= 0 {
+				return usagef("--deliver-every, --digest-every and --key-every take times above zero, as 5s or 1h")
 			}
 			opts.Faults = fault.Shares{}
 			for _, text := range faults {
@@ -62,6 +62,7 @@ DIR/aws.env makes any AWS client use it:  . DIR/aws.env`,
 	f.StringVar(&addr, "addr", "127.0.0.1:4588", "loopback `address` to listen on")
 	f.DurationVar(&opts.DeliverEvery, "deliver-every", 5*time.Second, "how often trails deliver log files")
 	f.DurationVar(&opts.DigestEvery, "digest-every", time.Hour, "how often trails deliver digests")
+	f.DurationVar(&opts.KeyEvery, "key-every", 30*24*time.Hour, "how long a key signs digests before a new one takes its place")
 	f.StringArrayVar(&faults, "fault", nil, "have something go wrong on purpose: `NAME=SHARE`, as throttle=0.1; once for each (see docs/faults.md)")
 	f.StringVar(&opts.ForwardBedrock, "forward-bedrock", "", "have the OpenAI-compatible server at this `URL` answer Bedrock's Converse and InvokeModel; URL?model=NAME asks it for that model")
 	return c

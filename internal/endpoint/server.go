@@ -60,6 +60,7 @@ type Options struct {
 
 	DeliverEvery time.Duration // how often trails deliver; 0 means 5 s
 	DigestEvery  time.Duration // how often they deliver digests; 0 means 1 h
+	KeyEvery     time.Duration // how long a key signs digests before a new one takes its place; 0 means 30 days
 
 	// ForwardBedrock is the address of a server that speaks OpenAI's chat completions (see package upstream), which then
 	// answers Converse and, for Anthropic's models, InvokeModel; "": the endpoint answers without a model.
@@ -145,7 +146,7 @@ func (s *Server) open(opts Options) error {
 	s.trail, err = trail.New(trail.Options{
 		Account: opts.Account, Store: store, Recorder: recorder, Buckets: buckets{objects}, LogGroups: groups,
 		Key: locks.trail, Topics: topics{publisher, opts.Account},
-		AllowRole: s.iam.AllowRole, Fault: s.handler.faults.Strikes, DeliverEvery: opts.DeliverEvery, DigestEvery: opts.DigestEvery,
+		AllowRole: s.iam.AllowRole, Fault: s.handler.faults.Strikes, DeliverEvery: opts.DeliverEvery, DigestEvery: opts.DigestEvery, KeyEvery: opts.KeyEvery,
 		Now: opts.Now, Log: opts.Log,
 	})
 	if err != nil {

@@ -2,9 +2,6 @@ package trail
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,9 +12,6 @@ import (
 	"github.com/aitrail/aitrail/internal/digest"
 	"github.com/aitrail/aitrail/internal/endpoint/state"
 )
-
-// keyLife is how long a key is said to be valid.
-const keyLife = 10 * 365 * 24 * time.Hour
 
 // validating tells whether digests are made of what is delivered now.
 func (t *trail) validating() bool { return t.Logging && t.LogFileValidation }
@@ -173,7 +167,7 @@ func (s *Service) digestFiles(id, region, last string) ([]state.Entry[fileEntry]
 
 // seal makes and signs the digest that the chain's plan describes.
 func (s *Service) seal(t *trail, region string, c chain, files []state.Entry[fileEntry]) (*digest.Sealed, *digest.Digest, error) {
-	key, err := s.signingKey()
+	key, err := s.signingKey(c.Plan.End)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -207,49 +201,4 @@ func (s *Service) seal(t *trail, region string, c chain, files []state.Entry[fil
 	}
 	sealed, err := digest.Seal(key.private, d)
 	return sealed, d, err
-}
-
-// signingKey is the key pair that digests are signed with.
-type signingKey struct {
-	Private  []byte // PKCS #1 DER
-	From, To time.Time
-
-	private *rsa.PrivateKey
-}
-
-// signingKey returns the account's key pair; the first call ever makes it.
-func (s *Service) signingKey() (*signingKey, error) {
-	s.signing.Lock()
-	defer s.signing.Unlock()
-	if s.key != nil {
-		return s.key, nil
-	}
-	keys, err := state.List[*signingKey](s.opts.Store, keysBucket, "")
-	if err != nil {
-		return nil, fmt.Errorf("reading the signing key: %w", err)
-	}
-	if len(keys) == 0 {
-		return s.newSigningKey()
-	}
-	key := keys[0].Value
-	if key.private, err = x509.ParsePKCS1PrivateKey(key.Private); err != nil {
-		return nil, fmt.Errorf("reading the signing key: %w", err)
-	}
-	s.key = key
-	return key, nil
-}
-
-func (s *Service) newSigningKey() (*signingKey, error) {
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return nil, fmt.Errorf("making the signing key: %w", err)
-	}
-	// A digest may begin before the first use of the key.
-	from := s.now().Truncate(time.Hour).Add(-24 * time.Hour)
-	key := &signingKey{Private: x509.MarshalPKCS1PrivateKey(private), From: from, To: from.Add(keyLife), private: private}
-	if err := s.opts.Store.Put(keysBucket, digest.Fingerprint(&private.PublicKey), key); err != nil {
-		return nil, err
-	}
-	s.key = key
-	return key, nil
 }

@@ -77,6 +77,7 @@ type Options struct {
 
 	DeliverEvery time.Duration    // 0 means 5 s
 	DigestEvery  time.Duration    // 0 means 1 h
+	KeyEvery     time.Duration    // how long a key signs digests; 0 means 30 days
 	Now          func() time.Time // nil means time.Now
 	Log          *slog.Logger     // nil: no log
 
@@ -94,9 +95,9 @@ type Service struct {
 	mu     sync.Mutex // guards trails; held while they are changed in the state
 	trails map[string]*trail
 
-	delivering sync.Mutex // one round at a time
-	signing    sync.Mutex // guards key, made when first needed
-	key        *signingKey
+	delivering sync.Mutex    // one round at a time
+	signing    sync.Mutex    // guards keys
+	keys       []*signingKey // the oldest first; read and made when first needed, and never changed in place
 
 	index lookupIndex
 }
@@ -108,6 +109,9 @@ func New(opts Options) (*Service, error) {
 	}
 	if opts.DigestEvery == 0 {
 		opts.DigestEvery = time.Hour
+	}
+	if opts.KeyEvery == 0 {
+		opts.KeyEvery = 30 * 24 * time.Hour
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now

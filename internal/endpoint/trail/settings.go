@@ -267,11 +267,11 @@ func (s *Service) listPublicKeys(_ *awsapi.Call, in *struct{ StartTime, EndTime 
 		Fingerprint                        string
 	}
 	list := []item{}
-	key, err := s.signingKey()
+	keys, err := s.validKeys(from, to)
 	if err != nil {
 		return nil, err
 	}
-	if !key.From.After(to) && !key.To.Before(from) {
+	for _, key := range keys {
 		public := &key.private.PublicKey
 		list = append(list, item{digest.MarshalPublicKey(public), at(key.From), at(key.To), digest.Fingerprint(public)})
 	}
