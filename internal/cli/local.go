@@ -42,6 +42,9 @@ DIR/aws.env makes any AWS client use it:  . DIR/aws.env`,
 			if opts.DeliverEvery <= 0 || opts.DigestEvery <= 0 || opts.KeyEvery <= 0 {
 				return usagef("--deliver-every, --digest-every and --key-every take times above zero, as 5s or 1h")
 			}
+			if err := opts.Check(); err != nil {
+				return usagef("--organization, --member: %w", err)
+			}
 			opts.Faults = fault.Shares{}
 			for _, text := range faults {
 				if err := opts.Faults.Parse(text); err != nil {
@@ -63,6 +66,8 @@ DIR/aws.env makes any AWS client use it:  . DIR/aws.env`,
 	f.DurationVar(&opts.DeliverEvery, "deliver-every", 5*time.Second, "how often trails deliver log files")
 	f.DurationVar(&opts.DigestEvery, "digest-every", time.Hour, "how often trails deliver digests")
 	f.DurationVar(&opts.KeyEvery, "key-every", 30*24*time.Hour, "how long a key signs digests before a new one takes its place")
+	f.StringVar(&opts.Organization, "organization", "", "have the account manage an organization of this `id`, as o-exampleorgid")
+	f.StringArrayVar(&opts.Members, "member", nil, "an `account` that is a member of the organization; once for each. Its keys are in DIR/accounts/ACCOUNT/aws.env")
 	f.StringArrayVar(&faults, "fault", nil, "have something go wrong on purpose: `NAME=SHARE`, as throttle=0.1; once for each (see docs/faults.md)")
 	f.StringVar(&opts.ForwardBedrock, "forward-bedrock", "", "have the OpenAI-compatible server at this `URL` answer Bedrock's Converse and InvokeModel; URL?model=NAME asks it for that model")
 	return c

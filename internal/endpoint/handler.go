@@ -28,7 +28,9 @@ const maxBody = 64 << 20
 // handler answers requests.
 type handler struct {
 	opts     Options
-	faults   fault.Faults
+	faults   *fault.Faults
+	accounts map[string]*handler // of the organization, this one among them; nil without one
+	manages  bool                // requests come to this one first
 	iam      *iam.Store
 	recorder Recorder
 	services map[string]awsapi.Service // by signing name
@@ -74,6 +76,10 @@ type discreet interface {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
 		http.Error(w, "requests of web pages are not served", http.StatusForbidden)
+		return
+	}
+	if other := h.other(r); other != nil {
+		other.ServeHTTP(w, r)
 		return
 	}
 	c := &awsapi.Call{Request: r, Time: h.opts.Now().UTC(), Account: h.opts.Account}
@@ -163,7 +169,12 @@ func (h *handler) call(w http.ResponseWriter, c *awsapi.Call, service awsapi.Ser
 		refusal = internal(p)
 	}
 	if !c.Record.Skip {
-		if err := h.record(c.Request.Context(), h.events(c, refusal)...); err != nil {
+		events := h.events(c, refusal)
+		err := h.share(c, refusal, &events[0])
+		if err == nil {
+			err = h.record(c.Request.Context(), events...)
+		}
+		if err != nil {
 			h.log.Error("call not recorded", "service", c.Signing, "operation", c.Operation, "request", c.ID, "error", err)
 			refusal = internal(p)
 		}
@@ -173,6 +184,33 @@ func (h *handler) call(w http.ResponseWriter, c *awsapi.Call, service awsapi.Ser
 		return
 	}
 	h.answer(w, c, answer)
+}
+
+// other is the account whose credentials a request has, when it is another one than the account that manages them.
+func (h *handler) other(r *http.Request) *handler {
+	if !h.manages {
+		return nil
+	}
+	for _, other := range h.accounts {
+		if other != h && other.iam.Knows(r) {
+			return other
+		}
+	}
+	return nil
+}
+
+// share records a call for the other account that it was about: the same event with an id of its own, in which the caller is
+// an account.
+func (h *handler) share(c *awsapi.Call, refusal *awsapi.Error, e *cloudtrail.Event) error {
+	other := h.accounts[c.Record.Recipient]
+	if other == nil || refusal != nil {
+		return nil
+	}
+	e.SharedEventID = uuid.NewString()
+	shared := *e
+	shared.EventID, shared.RecipientAccountID = uuid.NewString(), other.opts.Account
+	shared.UserIdentity = &cloudtrail.UserIdentity{Type: "AWSAccount", PrincipalID: c.Caller.PrincipalID, AccountID: c.Caller.Account}
+	return other.record(c.Request.Context(), shared)
 }
 
 // record makes events durable, also when the client has gone meanwhile: what was done is recorded.

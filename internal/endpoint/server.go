@@ -23,6 +23,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/endpoint/ai"
@@ -58,6 +63,11 @@ type Options struct {
 	Log     *slog.Logger // nil: no log
 	Now     func() time.Time
 
+	// Organization has Account manage an organization of this id ("o-exampleorgid") with the Members, other accounts, each
+	// with its own identities and resources in Dir/accounts/ACCOUNT; "": there is none.
+	Organization string
+	Members      []string
+
 	DeliverEvery time.Duration // how often trails deliver; 0 means 5 s
 	DigestEvery  time.Duration // how often they deliver digests; 0 means 1 h
 	KeyEvery     time.Duration // how long a key signs digests before a new one takes its place; 0 means 30 days
@@ -74,6 +84,8 @@ type Options struct {
 	Throttle func(c *awsapi.Call) bool
 }
 
+const defaultAccount = "111122223333"
+
 // Recorder keeps events. Record returns nil when the events are durable, all of them; after an error none is recorded.
 // It may be called concurrently.
 type Recorder interface {
@@ -82,7 +94,14 @@ type Recorder interface {
 
 // Server is the endpoint. Its methods may be called concurrently.
 type Server struct {
+	account
+	members []*account // of the organization, in the order of Options.Members
+}
+
+// account is one account at the endpoint, with all that it has.
+type account struct {
 	handler  *handler
+	state    *state.Store
 	iam      *iam.Store
 	trail    *trail.Service
 	recorder *trail.Recorder
@@ -92,9 +111,7 @@ type Server struct {
 // New opens the endpoint that Dir keeps, and writes Dir/aws.env. The caller serves Handler, runs Run, and closes the
 // server when both have ended.
 func New(opts Options) (*Server, error) {
-	if opts.Account == "" {
-		opts.Account = "111122223333"
-	}
+	opts.Account = cmp.Or(opts.Account, defaultAccount)
 	if opts.Region == "" {
 		opts.Region = "us-east-1"
 	}
@@ -104,17 +121,100 @@ func New(opts Options) (*Server, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	s := &Server{handler: &handler{}}
-	if err := s.handler.faults.Set(opts.Faults); err != nil {
+	faults := &fault.Faults{}
+	if err := faults.Set(opts.Faults); err != nil {
 		return nil, err
 	}
+	s := &Server{account: account{handler: &handler{faults: faults}}}
 	if err := s.open(opts); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
+// open opens the account and its organization's others.
 func (s *Server) open(opts Options) error {
+	if err := opts.Check(); err != nil {
+		return err
+	}
+	if err := s.account.open(opts); err != nil {
+		return err
+	}
+	org, err := organizations.New(organizations.Options{
+		ID: opts.Organization, Management: opts.Account, Members: opts.Members, State: s.state, Now: opts.Now,
+	})
+	if err != nil {
+		return fmt.Errorf("opening the organization: %w", err)
+	}
+	about := trail.Organization{
+		ID: opts.Organization, Trusted: org.Trusted, Delegate: org.Delegate, Undelegate: org.Undelegate,
+		Members: map[string]*trail.Recorder{},
+	}
+	stores := map[string]*iam.Store{opts.Account: s.iam}
+	for _, id := range opts.Members {
+		m := &account{handler: &handler{faults: s.handler.faults}}
+		s.members = append(s.members, m)
+		if err := m.open(opts.of(id)); err != nil {
+			return fmt.Errorf("opening account %s: %w", id, err)
+		}
+		about.Members[id], stores[id] = m.recorder, m.iam
+	}
+	if err := s.serve(opts, org, about); err != nil {
+		return err
+	}
+	about.Members, about.Manager = nil, s.trail
+	if opts.Organization == "" {
+		return nil
+	}
+	handlers := map[string]*handler{opts.Account: s.handler}
+	s.handler.manages = true
+	for i, m := range s.members {
+		if err := m.serve(opts.of(opts.Members[i]), org, about); err != nil {
+			return fmt.Errorf("opening account %s: %w", opts.Members[i], err)
+		}
+		handlers[opts.Members[i]] = m.handler
+	}
+	for _, a := range s.accounts() {
+		a.handler.accounts = handlers
+		if err := a.iam.Join(opts.Organization, opts.Account, stores); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var (
+	organizationID = regexp.MustCompile(`^o-[a-z0-9]{10,32}$`)
+	accountID      = regexp.MustCompile(`^[0-9]{12}$`)
+)
+
+// Check says what is wrong with the organization that the options ask for. [New] checks it, too.
+func (o *Options) Check() error {
+	if o.Organization == "" && len(o.Members) > 0 {
+		return errors.New("accounts are members of an organization, and none is named")
+	}
+	if o.Organization != "" && !organizationID.MatchString(o.Organization) {
+		return fmt.Errorf("%q is not the id of an organization, as o-exampleorgid", o.Organization)
+	}
+	for i, id := range o.Members {
+		switch {
+		case !accountID.MatchString(id):
+			return fmt.Errorf("%q is not an account's id, which has twelve digits", id)
+		case id == cmp.Or(o.Account, defaultAccount) || slices.Contains(o.Members[:i], id):
+			return fmt.Errorf("account %s is in the organization already", id)
+		}
+	}
+	return nil
+}
+
+// of are the options of a member account.
+func (o Options) of(account string) Options {
+	o.Account, o.Dir = account, filepath.Join(o.Dir, "accounts", account)
+	return o
+}
+
+// open opens what the account keeps.
+func (s *account) open(opts Options) error {
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return err
 	}
@@ -122,16 +222,21 @@ func (s *Server) open(opts Options) error {
 	if err != nil {
 		return err
 	}
+	s.state = store
 	s.closers = append(s.closers, store.Close)
 	if s.iam, err = iam.Open(iam.Options{State: store, Account: opts.Account, Now: opts.Now}); err != nil {
 		return err
 	}
-	recorder, err := trail.OpenRecorder(filepath.Join(opts.Dir, "events"), trail.RecorderOptions{Now: opts.Now})
-	if err != nil {
+	if s.recorder, err = trail.OpenRecorder(filepath.Join(opts.Dir, "events"), trail.RecorderOptions{Now: opts.Now}); err != nil {
 		return err
 	}
-	s.recorder = recorder
-	s.closers = append(s.closers, recorder.Close)
+	s.closers = append(s.closers, s.recorder.Close)
+	return nil
+}
+
+// serve has the account's services answer, and writes its aws.env.
+func (s *account) serve(opts Options, org *organizations.Service, about trail.Organization) error {
+	store := s.state
 	locks := keys{kms.New(kms.Options{Account: opts.Account, State: store, Now: opts.Now})}
 	queues := sqs.New(sqs.Options{Account: opts.Account, State: store, Now: opts.Now})
 	publisher := sns.New(sns.Options{Account: opts.Account, State: store, Queues: queues, Now: opts.Now, MayUseKey: locks.topic})
@@ -144,8 +249,8 @@ func (s *Server) open(opts Options) error {
 	s.closers = append(s.closers, objects.Close)
 	groups := logs.New(logs.Options{Account: opts.Account, Store: store, Now: opts.Now, Key: locks.group})
 	s.trail, err = trail.New(trail.Options{
-		Account: opts.Account, Store: store, Recorder: recorder, Buckets: buckets{objects}, LogGroups: groups,
-		Key: locks.trail, Topics: topics{publisher, opts.Account},
+		Account: opts.Account, Store: store, Recorder: s.recorder, Buckets: buckets{objects}, LogGroups: groups,
+		Key: locks.trail, Topics: topics{publisher, opts.Account}, Organization: about,
 		AllowRole: s.iam.AllowRole, Fault: s.handler.faults.Strikes, DeliverEvery: opts.DeliverEvery, DigestEvery: opts.DigestEvery, KeyEvery: opts.KeyEvery,
 		Now: opts.Now, Log: opts.Log,
 	})
@@ -153,15 +258,15 @@ func (s *Server) open(opts Options) error {
 		return fmt.Errorf("reading trails: %w", err)
 	}
 	services := append(s.iam.Services(), objects, groups, s.trail, locks.Service, queues, publisher,
-		monitoring.New(monitoring.Options{Account: opts.Account, State: store, Now: opts.Now}), organizations.New())
-	about := ai.Options{State: store, Object: reader{objects, opts}.object, OnBehalf: s.iam.OnBehalf}
+		monitoring.New(monitoring.Options{Account: opts.Account, State: store, Now: opts.Now}), org)
+	models := ai.Options{State: store, Object: reader{objects, opts}.object, OnBehalf: s.iam.OnBehalf}
 	if opts.ForwardBedrock != "" {
-		if about.Upstream, err = upstream.New(opts.ForwardBedrock); err != nil {
+		if models.Upstream, err = upstream.New(opts.ForwardBedrock); err != nil {
 			return err
 		}
 	}
-	services = append(services, ai.New(about)...)
-	s.handler.serveFor(opts, s.iam, recorder, services)
+	services = append(services, ai.New(models)...)
+	s.handler.serveFor(opts, s.iam, s.recorder, services)
 	if opts.URL == "" {
 		return nil
 	}
@@ -175,13 +280,36 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) RootKey() (accessKeyID, secret string) { return s.iam.RootKey() }
 
 // Run delivers what trails select until ctx is done, and returns ctx's error.
-func (s *Server) Run(ctx context.Context) error { return s.trail.Run(ctx) }
+func (s *Server) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, a := range s.accounts() {
+		group.Go(func() error { return a.trail.Run(ctx) })
+	}
+	return group.Wait()
+}
 
 // Flush delivers all that was recorded before the call and ends the digests' period now.
-func (s *Server) Flush(ctx context.Context) error { return s.trail.Flush(ctx) }
+func (s *Server) Flush(ctx context.Context) error {
+	var errs []error
+	for _, a := range s.accounts() {
+		errs = append(errs, a.trail.Flush(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// accounts are all accounts, the one that manages the others first.
+func (s *Server) accounts() []*account { return append([]*account{&s.account}, s.members...) }
 
 // Close closes the files. It is called after Run has returned and the last request was answered.
 func (s *Server) Close() error {
+	var errs []error
+	for _, a := range s.accounts() {
+		errs = append(errs, a.close())
+	}
+	return errors.Join(errs...)
+}
+
+func (s *account) close() error {
 	var errs []error
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		errs = append(errs, s.closers[i]())
@@ -191,7 +319,7 @@ func (s *Server) Close() error {
 }
 
 // writeEnv writes the file that makes any AWS client use the endpoint.
-func (s *Server) writeEnv(opts Options) error {
+func (s *account) writeEnv(opts Options) error {
 	id, secret := s.iam.RootKey()
 	text := "# . " + filepath.Join(opts.Dir, "aws.env") + " makes AWS clients use the local endpoint, as its account's root user.\n" +
 		"unset AWS_SESSION_TOKEN AWS_PROFILE AWS_REGION\n" +

@@ -45,6 +45,8 @@ type Record struct {
 	Resources           []cloudtrail.Resource
 	// Shared is true when the record has a sharedEventID: CloudTrail gives one to calls from other accounts.
 	Shared bool
+	// Recipient is another account that the call was about, which gets its event as well; "" for none.
+	Recipient string
 	// Also is what the service did for the call besides, each recorded after it.
 	Also []Also
 }

@@ -107,6 +107,9 @@ func (s *Store) conditions(c *awsapi.Call, more policy.Context) policy.Context {
 	set("aws:UserAgent", c.Request.UserAgent())
 	set("aws:Referer", c.Request.Referer())
 	set("aws:PrincipalAccount", id.Account)
+	if id.Account != "" {
+		set("aws:PrincipalOrgID", s.organization)
+	}
 	set("aws:userid", id.PrincipalID)
 	set("aws:username", id.UserName)
 	set("aws:PrincipalArn", id.ARN)

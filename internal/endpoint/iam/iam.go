@@ -12,7 +12,7 @@
 //     the sessions of a deleted role may do nothing, even when a role of that name is made again.
 //
 // What it is not: the whole of IAM. There are no groups, login profiles, MFA devices, permissions boundaries,
-// organizations or OpenID and SAML providers; of AWS's managed policies a few are known (see managed.go). Operations
+// organizational units or OpenID and SAML providers; of AWS's managed policies a few are known (see managed.go). Operations
 // it doesn't have are answered as InvalidAction. Quotas are AWS's defaults where they are held at all.
 package iam
 
@@ -40,6 +40,9 @@ type Store struct {
 	now     func() time.Time
 	root    root
 
+	organization string            // set by Join
+	others       map[string]*Store // the organization's accounts, this one among them
+
 	mu          sync.RWMutex // guards the maps; held for writing over the write to state
 	users       map[string]*entity
 	roles       map[string]*entity
@@ -59,6 +62,7 @@ const (
 	bucketPolicies    = "iam/policies"
 	bucketKeys        = "iam/keys"
 	bucketCredentials = "iam/credentials"
+	bucketJoined      = "iam/joined" // organizations
 )
 
 // root is what is made once, at the first start.

@@ -218,7 +218,8 @@ func (s *Store) assumeRole(q *query) (fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	role := s.roleByARN(arn)
+	home := s.accountOf(arn)
+	role := home.roleByARN(arn)
 	v := &session{Kind: "role", Session: name, SourceIdentity: q.get("SourceIdentity")}
 	s.inherit(q, v)
 	if err := s.mayAssume(q, role, arn, v); err != nil {
@@ -226,7 +227,7 @@ func (s *Store) assumeRole(q *query) (fields, error) {
 	}
 	v.Name, v.ID = role.Name, role.ID
 	inherited := maps.Clone(v.Tags)
-	size, err := s.sessionPolicies(q, v)
+	size, err := home.sessionPolicies(q, v)
 	if err != nil {
 		return nil, err
 	}
@@ -245,14 +246,17 @@ func (s *Store) assumeRole(q *query) (fields, error) {
 	case chained != nil && chained.Kind == "role" && lasts > time.Hour:
 		return nil, validation("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
 	}
-	credentials, err := s.issue(q, v, lasts)
+	credentials, err := home.issue(q, v, lasts)
 	if err != nil {
 		return nil, err
 	}
-	q.Record.Resources = []cloudtrail.Resource{{AccountID: s.account, Type: "AWS::IAM::Role", ARN: arn}}
+	q.Record.Resources = []cloudtrail.Resource{{AccountID: home.account, Type: "AWS::IAM::Role", ARN: arn}}
+	if home != s {
+		q.Record.Recipient = home.account
+	}
 	f := fields{
 		{"Credentials", credentials},
-		{"AssumedRoleUser", fields{{"AssumedRoleId", v.ID + ":" + name}, {"Arn", "arn:aws:sts::" + s.account + ":assumed-role/" + role.Name + "/" + name}}},
+		{"AssumedRoleUser", fields{{"AssumedRoleId", v.ID + ":" + name}, {"Arn", "arn:aws:sts::" + home.account + ":assumed-role/" + role.Name + "/" + name}}},
 		{"PackedPolicySize", size},
 	}
 	if v.SourceIdentity != "" {
@@ -313,15 +317,15 @@ func (s *Store) mayAssume(q *query, role *entity, arn string, v *session) error 
 	return nil
 }
 
-// trusts decides by the role's trust policy and the caller's own: a trust policy that names the caller is enough, one
-// that names the account leaves it to the caller's policies, and a Deny in either denies.
+// trusts decides by the role's trust policy and the caller's own: a trust policy that names the caller is enough in the
+// role's own account, one that names the account leaves it to the caller's policies, and a Deny in either denies.
 func (s *Store) trusts(q *query, role *entity, action, arn string, more policy.Context) bool {
 	caller := callerOf(q.Call)
 	r := policy.Request{Principal: caller.principal, Action: action, Resource: arn, Context: s.conditions(q.Call, more)}
 	own := policy.Authorize(caller.policies, r)
 	switch policy.Evaluate([]*policy.Document{s.parsed.parse(role.Trust)}, r) {
 	case policy.Allow:
-		return own != policy.Deny
+		return own == policy.Allow || own != policy.Deny && s.accountOf(arn) == s
 	case policy.Delegated:
 		return own == policy.Allow
 	}

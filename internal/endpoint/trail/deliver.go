@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -36,47 +37,67 @@ func (s *Service) round(ctx context.Context, digestsNow bool) error {
 
 // deliver delivers for one trail. The caller holds delivering.
 func (s *Service) deliver(ctx context.Context, id string, digestsNow bool) error {
-	files := func(t *trail) *cursor { return &t.Files }
-	logs := func(t *trail) *cursor { return &t.Logs }
-	return errors.Join(
-		s.deliverLate(ctx, id, false),
-		s.drain(ctx, id, files, s.deliverFiles),
-		s.drain(ctx, id, logs, s.deliverLogs),
-		s.deliverDigests(ctx, id, digestsNow))
+	errs := []error{s.deliverLate(ctx, id, false)}
+	for _, account := range s.accounts() {
+		files := feed{account, func(st *streams) *cursor { return &st.Files }, s.deliverFiles}
+		logs := feed{account, func(st *streams) *cursor { return &st.Logs }, s.deliverLogs}
+		errs = append(errs, s.drain(ctx, id, files), s.drain(ctx, id, logs))
+	}
+	return errors.Join(append(errs, s.deliverDigests(ctx, id, digestsNow))...)
 }
 
-// drain delivers the spans of one of the trail's cursors, until it has reached the end that the record had at first.
-func (s *Service) drain(ctx context.Context, id string, of func(*trail) *cursor, deliver func(context.Context, *trail, span) error) error {
-	end := s.opts.Recorder.End()
+// accounts are those whose records are delivered, by name; the service's own is "".
+func (s *Service) accounts() []string {
+	return append([]string{""}, slices.Sorted(maps.Keys(s.opts.Organization.Members))...)
+}
+
+// feed is one way of an account's events: to the bucket or to the log group.
+type feed struct {
+	account string
+	cursor  func(*streams) *cursor
+	deliver func(context.Context, *trail, span) error
+}
+
+// of is the feed's cursor; nil for an account that the trail isn't of.
+func (f *feed) of(t *trail) *cursor {
+	if st := t.of(f.account); st != nil {
+		return f.cursor(st)
+	}
+	return nil
+}
+
+// drain delivers the spans of a feed, until it has reached the end that the record had at first.
+func (s *Service) drain(ctx context.Context, id string, f feed) error {
+	end := s.recorder(f.account).End()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		t, sp, err := s.begin(id, end, of)
+		t, sp, err := s.begin(id, end, f)
 		if err != nil || t == nil {
 			return err
 		}
-		if err := deliver(ctx, t, sp); err != nil {
+		if err := f.deliver(ctx, t, sp); err != nil {
 			return err
 		}
 	}
 }
 
 // begin returns the span that is next, having stored what decides its delivery. The trail is nil when there is none.
-func (s *Service) begin(id string, end Position, of func(*trail) *cursor) (*trail, span, error) {
+func (s *Service) begin(id string, end Position, f feed) (*trail, span, error) {
 	t := s.byID(id)
-	if t == nil {
+	if t == nil || f.of(t) == nil {
 		return nil, span{}, nil
 	}
-	c := of(t)
-	open := t.Logging && c.Planned < end && (c == &t.Files || t.LogGroupARN != "")
+	c := f.of(t)
+	open := t.collects(f.account) && c.Planned < end && (c == &t.of(f.account).Files || t.LogGroupARN != "")
 	if len(c.Spans) == 0 && !open {
 		return nil, span{}, nil
 	}
 	if len(c.Spans) > 0 && c.Spans[0].Bucket != "" {
 		return t, c.Spans[0], nil
 	}
-	next := t.span(c.Planned, end)
+	next := t.span(f.account, c.Planned, end)
 	if len(c.Spans) > 0 {
 		next = c.Spans[0]
 	}
@@ -86,9 +107,9 @@ func (s *Service) begin(id string, end Position, of func(*trail) *cursor) (*trai
 	}
 	var begun span
 	changed, err := s.change(id, func(t *trail, _ *state.Tx) error {
-		c := of(t)
+		c := f.of(t)
 		if len(c.Spans) == 0 { // else the settings have changed meanwhile, which ended the span later than planned here
-			c.Spans = []span{t.span(c.Planned, last)}
+			c.Spans = []span{t.span(f.account, c.Planned, last)}
 			c.Planned = last
 		}
 		spans := slices.Clone(c.Spans)
@@ -103,7 +124,7 @@ func (s *Service) begin(id string, end Position, of func(*trail) *cursor) (*trai
 		if spans[0].At.IsZero() {
 			spans[0].At = s.now()
 		}
-		spans[0].Bucket, spans[0].Prefix = t.Bucket, t.Prefix
+		spans[0].Bucket, spans[0].Prefix, spans[0].Organization = t.Bucket, t.Prefix, t.Organization
 		c.Spans, begun = spans, spans[0]
 		return nil
 	})
@@ -116,7 +137,7 @@ func (s *Service) begin(id string, end Position, of func(*trail) *cursor) (*trai
 // spanEnd returns how far a span is delivered at once; -1 when that can't be said yet.
 func (s *Service) spanEnd(t *trail, sp *span) (Position, error) {
 	if sp.To >= 0 {
-		return s.opts.Recorder.Cut(sp.From, sp.To, s.opts.SpanBytes)
+		return s.recorder(sp.Account).Cut(sp.From, sp.To, s.opts.SpanBytes)
 	}
 	for e, err := range s.opts.Recorder.Entries(sp.From, s.opts.Recorder.End()) {
 		if err != nil {
@@ -139,7 +160,7 @@ func (s *Service) spanEnd(t *trail, sp *span) (Position, error) {
 // choose calls fn with the span's events that the trail delivers, decoded and as they stand in the record. An event that
 // can't be read back ends it with an error: the span is then tried again, and not passed over in silence.
 func (s *Service) choose(t *trail, sp span, fn func(e *cloudtrail.Event, text string) error) error {
-	for entry, err := range s.opts.Recorder.Entries(sp.From, sp.To) {
+	for entry, err := range s.recorder(sp.Account).Entries(sp.From, sp.To) {
 		if err != nil {
 			return err
 		}
@@ -185,13 +206,13 @@ func isGlobal(e *cloudtrail.Event) bool {
 
 // deliverFiles writes a span's log files to the bucket, one a Region, and notes them for the digests.
 func (s *Service) deliverFiles(ctx context.Context, t *trail, sp span) error {
-	files, err := s.logFiles(t, sp)
+	made, err := s.logFiles(t, sp)
 	if err != nil {
 		return err
 	}
 	done := map[string]*delivery{}
 	var failed error
-	for _, f := range files {
+	for _, f := range made {
 		if slices.Contains(sp.Done, f.region) {
 			continue
 		}
@@ -203,30 +224,31 @@ func (s *Service) deliverFiles(ctx context.Context, t *trail, sp span) error {
 		done[f.region] = d
 	}
 	_, err = s.change(t.ID, func(t *trail, tx *state.Tx) error {
+		files := &t.of(sp.Account).Files
 		for region, d := range done {
-			if err := t.noteAll(tx, region, sp, d); err != nil {
+			if err := t.noteAll(tx, origin{sp.Account, region}, sp, d); err != nil {
 				return err
 			}
 			if err := s.announce(tx, t, d.objects); err != nil {
 				return err
 			}
 		}
-		if len(files) > 0 {
+		if len(made) > 0 {
 			t.Status.Attempt, t.Status.DeliveryError = s.now(), errorCode(failed)
 		}
 		if len(done) > 0 {
 			t.Status.Delivery = s.now()
 		}
 		if failed == nil {
-			t.Files.Spans = t.Files.Spans[1:]
+			files.Spans = files.Spans[1:]
 			return nil
 		}
-		spans := slices.Clone(t.Files.Spans)
+		spans := slices.Clone(files.Spans)
 		for region := range done {
 			spans[0].Done = append(slices.Clip(spans[0].Done), region)
 		}
 		spans[0].Bucket, spans[0].Prefix = "", "" // the next attempt goes where the trail then delivers
-		t.Files.Spans = spans
+		files.Spans = spans
 		return nil
 	})
 	return errors.Join(failed, err)
@@ -251,7 +273,7 @@ func (s *Service) deliverFile(ctx context.Context, t *trail, sp span, f *logFile
 // object is a log file as it is put into the bucket, and what a digest says of it.
 func (s *Service) object(t *trail, sp span, f *logFile, unique string) (*Object, fileEntry) {
 	key := cloudtrail.Key{
-		Prefix: sp.Prefix, Account: s.opts.Account, Kind: cloudtrail.KindLog, Region: f.region,
+		Prefix: sp.Prefix, Organization: sp.Organization, Account: s.account(sp.Account), Kind: cloudtrail.KindLog, Region: f.region,
 		Time: sp.At, Unique: unique,
 	}.String()
 	o := &Object{
@@ -263,14 +285,14 @@ func (s *Service) object(t *trail, sp span, f *logFile, unique string) (*Object,
 }
 
 // noteAll stores what became of a span's file in a Region.
-func (t *trail) noteAll(tx *state.Tx, region string, sp span, d *delivery) error {
+func (t *trail) noteAll(tx *state.Tx, from origin, sp span, d *delivery) error {
 	at := fmt.Sprintf("%016x", int64(sp.From))
 	for i, entry := range d.entries {
 		name := at
 		if i > 0 {
 			name += fmt.Sprintf("-%d", i)
 		}
-		if err := t.note(tx, region, name, entry); err != nil {
+		if err := t.note(tx, from, name, entry); err != nil {
 			return err
 		}
 	}
@@ -325,16 +347,16 @@ func (s *Service) announceFile(tx *state.Tx, t *trail, o *Object) error {
 	return nil
 }
 
-// note stores a delivered log file for the Region's next digest; digests name files in the order of these names.
-func (t *trail) note(tx *state.Tx, region, name string, f fileEntry) error {
+// note stores a delivered log file for the origin's next digest; digests name files in the order of these names.
+func (t *trail) note(tx *state.Tx, from origin, name string, f fileEntry) error {
 	if !t.LogFileValidation {
 		return nil
 	}
-	t.chainOf(region)
-	return tx.Put(filesBucket, filesPrefix(t.ID, region)+name, f)
+	t.chainOf(from)
+	return tx.Put(filesBucket, filesPrefix(t.ID, from)+name, f)
 }
 
-func filesPrefix(id, region string) string { return id + "/" + region + "/" }
+func filesPrefix(id string, from origin) string { return id + "/" + from.String() + "/" }
 
 // deliverLogs appends a span's events to the log group.
 func (s *Service) deliverLogs(ctx context.Context, t *trail, sp span) error {
@@ -361,18 +383,20 @@ func (s *Service) deliverLogs(ctx context.Context, t *trail, sp span) error {
 		}
 	}
 	deliver := len(messages) > 0 && sp.Group != ""
+	stream := logStream(sp.Organization, s.account(sp.Account), t.HomeRegion)
 	if deliver {
-		err = s.checkLogRole(ctx, sp.Role, sp.Group)
+		err = s.checkLogRole(ctx, sp.Role, sp.Group, stream)
 	}
 	if err == nil {
 		_, err = s.change(t.ID, func(t *trail, tx *state.Tx) error {
-			t.Logs.Spans = t.Logs.Spans[1:]
+			logs := &t.of(sp.Account).Logs
+			logs.Spans = logs.Spans[1:]
 			if !deliver {
 				return nil
 			}
 			t.Status.Logs, t.Status.LogsError = s.now(), ""
 			region, group, _ := parseLogGroupARN(sp.Group)
-			return s.opts.LogGroups.AppendTx(tx, region, group, s.logStream(t), s.now(), events)
+			return s.opts.LogGroups.AppendTx(tx, region, group, stream, s.now(), events)
 		})
 	}
 	if err == nil {
@@ -380,16 +404,31 @@ func (s *Service) deliverLogs(ctx context.Context, t *trail, sp span) error {
 	}
 	_, noted := s.change(t.ID, func(t *trail, _ *state.Tx) error {
 		t.Status.LogsError = errorCode(err)
-		spans := slices.Clone(t.Logs.Spans)
+		logs := &t.of(sp.Account).Logs
+		spans := slices.Clone(logs.Spans)
 		spans[0].Group, spans[0].Role = t.LogGroupARN, t.LogRoleARN // the user may have mended it
-		t.Logs.Spans = spans
+		logs.Spans = spans
 		return nil
 	})
 	return errors.Join(fmt.Errorf("delivering to log group %s: %w", sp.Group, err), noted)
 }
 
-// logStream is the stream that the trail's events go to, of all Regions.
-func (s *Service) logStream(t *trail) string { return s.opts.Account + "_CloudTrail_" + t.HomeRegion }
+// logStream is the stream that an account's events go to, of all Regions.
+func logStream(organization, account, home string) string {
+	name := account + "_CloudTrail_" + home
+	if organization != "" {
+		return organization + "_" + name
+	}
+	return name
+}
+
+// account is the number of an account, "" being the service's own.
+func (s *Service) account(name string) string {
+	if name == "" {
+		return s.opts.Account
+	}
+	return name
+}
 
 // errorCode is how the status tells an error: the AWS code.
 func errorCode(err error) string {

@@ -27,11 +27,12 @@ const lateRounds = 3
 
 // lateFile is a log file that waits for its round, as it will be delivered.
 type lateFile struct {
-	Rounds int // still to go
-	Region string
-	From   Position // of the span it is made of
-	Object Object
-	Entry  fileEntry
+	Rounds  int    // still to go
+	Account string `json:",omitempty"` // "" is the trail's own
+	Region  string
+	From    Position // of the span it is made of
+	Object  Object
+	Entry   fileEntry
 }
 
 // delivery is what becomes of a log file: the objects to put, what digests say of them, and what is put later instead.
@@ -80,7 +81,7 @@ func (s *Service) plan(t *trail, sp span, f *logFile) (*delivery, error) {
 		d.objects = append(d.objects, extra)
 	}
 	if s.strikes(fault.LateFile, f.unique) && len(d.objects) > 0 && d.objects[0] == o {
-		d.late = &lateFile{Rounds: lateRounds, Region: f.region, From: sp.From, Object: *o, Entry: entry}
+		d.late = &lateFile{Rounds: lateRounds, Account: sp.Account, Region: f.region, From: sp.From, Object: *o, Entry: entry}
 		d.objects, d.entries = d.objects[1:], d.entries[1:]
 	}
 	return d, nil
@@ -156,7 +157,7 @@ func forged(f *logFile) ([]byte, error) {
 
 // keep stores a late file; it takes the place of the same one of an earlier attempt.
 func (f *lateFile) keep(tx *state.Tx, id string) error {
-	return tx.Put(lateBucket, fmt.Sprintf("%s%016x", filesPrefix(id, f.Region), int64(f.From)), f)
+	return tx.Put(lateBucket, fmt.Sprintf("%s%016x", filesPrefix(id, origin{f.Account, f.Region}), int64(f.From)), f)
 }
 
 // deliverLate delivers the late files whose round has come, or all, and notes them for the digests.
@@ -178,7 +179,8 @@ func (s *Service) deliverLate(ctx context.Context, id string, all bool) error {
 		}
 		_, err := s.change(id, func(t *trail, tx *state.Tx) error {
 			t.Status.Delivery = s.now()
-			if err := t.note(tx, v.Region, fmt.Sprintf("%016x-%016x", int64(t.Files.Planned), int64(v.From)), v.Entry); err != nil {
+			at := fmt.Sprintf("%016x-%016x", int64(t.of(v.Account).Files.Planned), int64(v.From))
+			if err := t.note(tx, origin{v.Account, v.Region}, at, v.Entry); err != nil {
 				return err
 			}
 			return tx.Delete(lateBucket, f.Key)

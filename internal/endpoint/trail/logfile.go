@@ -36,7 +36,7 @@ func (s *Service) logFiles(t *trail, sp span) ([]*logFile, error) {
 	err := s.choose(t, sp, func(e *cloudtrail.Event, text string) error {
 		f := byRegion[e.AWSRegion]
 		if f == nil {
-			f = &logFile{region: e.AWSRegion, unique: unique(t.ID, e.AWSRegion, sp), sum: sha256.New()}
+			f = &logFile{region: e.AWSRegion, unique: unique(t.ID, origin{sp.Account, e.AWSRegion}, sp), sum: sha256.New()}
 			f.zip = gzip.NewWriter(&f.body)
 			byRegion[e.AWSRegion] = f
 			files = append(files, f)
@@ -87,10 +87,10 @@ func (f *logFile) close() error {
 	return f.zip.Close()
 }
 
-// unique is the part of a log file's name that makes it one. It follows from the trail, the Region and the range of the
+// unique is the part of a log file's name that makes it one. It follows from the trail, the origin and the range of the
 // record.
-func unique(id, region string, sp span) string {
-	return letters(fmt.Sprintf("%s\n%s\n%x\n%x\n%s", id, region, int64(sp.From), int64(sp.To), sp.Only))
+func unique(id string, from origin, sp span) string {
+	return letters(fmt.Sprintf("%s\n%s\n%x\n%x\n%s", id, from, int64(sp.From), int64(sp.To), sp.Only))
 }
 
 // letters makes 16 letters and digits of a text.

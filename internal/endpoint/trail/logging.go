@@ -16,9 +16,9 @@ func (s *Service) startLogging(c *awsapi.Call, in *nameInput) (any, error) {
 		if t.Logging {
 			return nil
 		}
-		p := s.opts.Recorder.End()
-		t.closeOpen(p)
-		t.begin(p, s.now())
+		ends := s.ends()
+		t.closeOpen(ends[""])
+		t.begin(ends, s.now())
 		return nil
 	})
 }
@@ -30,7 +30,7 @@ func (s *Service) stopLogging(c *awsapi.Call, in *nameInput) (any, error) {
 	}
 	return empty{}, s.changeOrGone(found, func(t *trail, _ *state.Tx) error {
 		if t.Logging {
-			t.end(s.opts.Recorder.End(), s.now(), c.ID)
+			t.end(s.ends(), s.now(), c.ID)
 		}
 		return nil
 	})

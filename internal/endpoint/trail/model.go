@@ -14,7 +14,7 @@ import (
 // The buckets of the state store.
 const (
 	trailsBucket = "trail.trails" // REGION/NAME → trail
-	filesBucket  = "trail.files"  // TRAIL ID/REGION/POSITION → fileEntry: log files that the next digest names
+	filesBucket  = "trail.files"  // TRAIL ID/PLACE/POSITION → fileEntry: log files that the next digest names
 	keysBucket   = "trail.keys"   // FINGERPRINT → signingKey
 )
 
@@ -44,10 +44,37 @@ type trail struct {
 	Started time.Time // the latest StartLogging
 	Stopped time.Time // the latest StopLogging
 
-	Files  cursor           // delivery to the bucket
-	Logs   cursor           // delivery to the log group
-	Chains map[string]chain `json:",omitempty"` // by Region
-	Status status
+	// Organization is the organization's id while it is a trail of all its accounts.
+	Organization string `json:",omitempty"`
+
+	streams
+	Members map[string]*streams `json:",omitempty"` // of an organization trail: how far it is with the members' events
+	Chains  map[string]chain    `json:",omitempty"` // by origin
+	Status  status
+}
+
+// streams are how far the events of one account have been delivered.
+type streams struct {
+	Files cursor // to the bucket
+	Logs  cursor // to the log group
+}
+
+// origin is where events come from that have log files and a chain of digests together. Account is "" for the trail's own.
+type origin struct{ Account, Region string }
+
+// String is the origin's name in the state.
+func (o origin) String() string {
+	if o.Account == "" {
+		return o.Region
+	}
+	return o.Account + "/" + o.Region
+}
+
+func originOf(name string) origin {
+	if account, region, ok := strings.Cut(name, "/"); ok {
+		return origin{account, region}
+	}
+	return origin{Region: name}
 }
 
 // cursor is how far a trail's events have been delivered to one destination.
@@ -58,6 +85,7 @@ type cursor struct {
 
 // span is a range of the record to deliver, with all that decides what is written and under which name.
 type span struct {
+	Account      string `json:",omitempty"` // whose record it is of; "" is the trail's own account's
 	From, To     Position
 	At           time.Time // when it was planned; zero until it is begun. Names the files
 	Selectors    Selectors
@@ -67,10 +95,11 @@ type span struct {
 	Group, Role  string   `json:",omitempty"` // the ARNs of the log group and role it is delivered with
 	Bucket       string   `json:",omitempty"` // where it is being delivered; "" before an attempt
 	Prefix       string   `json:",omitempty"`
+	Organization string   `json:",omitempty"`
 	Done         []string `json:",omitempty"` // the Regions whose files are delivered
 }
 
-// chain is the digests of a trail in a Region, from one start of logging on.
+// chain is the digests of a trail and an origin, from one start of logging on.
 type chain struct {
 	Start    time.Time   // where the next digest's period begins
 	Previous digest.Link // zero before the first digest
@@ -83,9 +112,10 @@ type digestPlan struct {
 	End            time.Time
 	Last           string // the key of its last file entry; "" when it names no file
 	Bucket, Prefix string // where it is being delivered; "" after an attempt that failed
+	Organization   string `json:",omitempty"`
 }
 
-// fileEntry is a log file that was delivered since the Region's last digest.
+// fileEntry is a log file that was delivered since the origin's last digest.
 type fileEntry struct {
 	Bucket, Key, Hash string
 	Newest, Oldest    time.Time
@@ -108,43 +138,78 @@ func trailKey(region, name string) string { return region + "/" + name }
 
 func (t *trail) key() string { return trailKey(t.HomeRegion, t.Name) }
 
-// begin makes the trail log from a position on.
-func (t *trail) begin(p Position, now time.Time) {
-	t.Logging, t.Started = true, now
-	t.Files.Planned, t.Logs.Planned = p, p
+// of returns how far the trail is with an account's events; "" is its own account.
+func (t *trail) of(account string) *streams {
+	if account == "" {
+		return &t.streams
+	}
+	return t.Members[account]
 }
 
-// cut ends the spans that are open at a position, so that what was recorded before is delivered by the trail's settings
-// as they are now. It has to be called before they change.
-func (t *trail) cut(p Position) {
-	if !t.Logging {
+// begin makes the trail log from the ends of the accounts' records on.
+func (t *trail) begin(ends map[string]Position, now time.Time) {
+	t.Logging, t.Started = true, now
+	t.Files.Planned, t.Logs.Planned = ends[""], ends[""]
+	for account, end := range ends {
+		t.join(account, end)
+	}
+}
+
+// join begins an organization trail's delivery of a member's events at a position.
+func (t *trail) join(account string, end Position) {
+	if account == "" || t.Organization == "" {
 		return
 	}
-	for _, c := range []*cursor{&t.Files, &t.Logs} {
-		if c == &t.Logs && t.LogGroupARN == "" {
-			c.Planned = p
+	if t.Members == nil {
+		t.Members = map[string]*streams{}
+	}
+	if t.Members[account] == nil {
+		t.Members[account] = &streams{}
+	}
+	t.Members[account].Files.Planned, t.Members[account].Logs.Planned = end, end
+}
+
+// collects tells whether the trail logs what happens in an account now.
+func (t *trail) collects(account string) bool {
+	return t.Logging && (account == "" || t.Organization != "")
+}
+
+// cut ends the spans that are open at the ends of the accounts' records, so that what was recorded before is delivered by
+// the trail's settings as they are now. It has to be called before they change.
+func (t *trail) cut(ends map[string]Position) {
+	for account, end := range ends {
+		if st := t.of(account); st != nil && t.collects(account) {
+			st.cut(t, account, end)
+		}
+	}
+}
+
+func (st *streams) cut(t *trail, account string, end Position) {
+	for _, c := range []*cursor{&st.Files, &st.Logs} {
+		if c == &st.Logs && t.LogGroupARN == "" {
+			c.Planned = end
 			continue
 		}
-		if p > c.Planned {
-			c.add(t.span(c.Planned, p))
-			c.Planned = p
+		if end > c.Planned {
+			c.add(t.span(account, c.Planned, end))
+			c.Planned = end
 		}
 	}
 }
 
 // span is what the trail delivers of a range by its present settings.
-func (t *trail) span(from, to Position) span {
+func (t *trail) span(account string, from, to Position) span {
 	return span{
-		From: from, To: to, Selectors: t.Selectors, MultiRegion: t.MultiRegion, GlobalEvents: t.GlobalEvents,
+		Account: account, From: from, To: to, Selectors: t.Selectors, MultiRegion: t.MultiRegion, GlobalEvents: t.GlobalEvents,
 		Group: t.LogGroupARN, Role: t.LogRoleARN,
 	}
 }
 
-// end makes the trail log no more from a position on, but for the event of the call that ends it.
-func (t *trail) end(p Position, now time.Time, requestID string) {
-	t.cut(p)
+// end makes the trail log no more from the ends of the records on, but for the event of the call that ends it.
+func (t *trail) end(ends map[string]Position, now time.Time, requestID string) {
+	t.cut(ends)
 	t.Logging, t.Stopped = false, now
-	last := t.span(p, -1)
+	last := t.span("", ends[""], -1)
 	last.Only = requestID
 	t.Files.add(last)
 	if t.LogGroupARN != "" {
@@ -171,6 +236,11 @@ func (c *cursor) add(s span) { c.Spans = append(slices.Clip(c.Spans), s) }
 func (t *trail) clone() *trail {
 	c := *t
 	c.Chains = maps.Clone(t.Chains)
+	c.Members = maps.Clone(t.Members)
+	for account, st := range c.Members {
+		own := *st
+		c.Members[account] = &own
+	}
 	c.Tags = maps.Clone(t.Tags)
 	return &c
 }
@@ -185,11 +255,22 @@ func parseLogGroupARN(arn string) (region, name string, ok bool) {
 	return p[3], name, ok && name != ""
 }
 
-// list returns the trails in the order of their keys.
+// list returns the account's own trails in the order of their keys.
 func (s *Service) list() []*trail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.SortedFunc(maps.Values(s.trails), func(a, b *trail) int { return strings.Compare(a.key(), b.key()) })
+}
+
+// seen returns the trails that the account sees: its own, and those of its organization.
+func (s *Service) seen() []*trail { return append(s.list(), s.shared()...) }
+
+// shared returns the trails that the management account has for the organization that this account is a member of.
+func (s *Service) shared() []*trail {
+	if s.opts.Organization.Manager == nil {
+		return nil
+	}
+	return slices.DeleteFunc(s.opts.Organization.Manager.list(), func(t *trail) bool { return t.Organization == "" })
 }
 
 // byID returns the trail as it is now; nil when it has been deleted.
@@ -238,6 +319,25 @@ func (s *Service) load() error {
 	s.trails = map[string]*trail{}
 	for _, e := range entries {
 		s.trails[e.Key] = e.Value
+	}
+	return s.welcome()
+}
+
+// welcome has the organization trails deliver the events of members that are new.
+func (s *Service) welcome() error {
+	for _, t := range s.list() {
+		for account, r := range s.opts.Organization.Members {
+			if t.Organization == "" || !t.Logging || t.of(account) != nil {
+				continue
+			}
+			_, err := s.change(t.ID, func(t *trail, _ *state.Tx) error {
+				t.join(account, r.End())
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -71,6 +71,9 @@ func parseTrailARN(arn string) (region, account, name string, err error) {
 	return "", "", "", fail("CloudTrailARNInvalidException", "Trail ARN %s is not valid.", arn)
 }
 
+// owner is the account that the trail belongs to.
+func (t *trail) owner() string { return strings.Split(t.ARN, ":")[4] }
+
 // find returns the trail with a name or ARN, as a caller in a Region sees it: by its name a trail of the Region or the
 // shadow of a multi-Region trail.
 func (s *Service) find(c *awsapi.Call, name string) (*trail, error) {
@@ -88,12 +91,13 @@ func (s *Service) find(c *awsapi.Call, name string) (*trail, error) {
 		}
 		arn = s.trailARN(region, name)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.trails[trailKey(region, name)]; t != nil && account == s.opts.Account {
-		return t, nil
+	seen := s.seen()
+	for _, t := range seen {
+		if t.Name == name && t.HomeRegion == region && t.owner() == account {
+			return t, nil
+		}
 	}
-	for _, t := range s.trails {
+	for _, t := range seen {
 		if !isARN && t.Name == name && t.MultiRegion {
 			return t, nil
 		}
@@ -104,6 +108,9 @@ func (s *Service) find(c *awsapi.Call, name string) (*trail, error) {
 // findHome is find for operations that change a trail: they are allowed in its home Region only.
 func (s *Service) findHome(c *awsapi.Call, name string) (*trail, error) {
 	t, err := s.find(c, name)
+	if err == nil && t.owner() != s.opts.Account {
+		return nil, fail("NotOrganizationMasterAccountException", "The trail %s can only be changed by the management account of the organization.", t.ARN)
+	}
 	if err == nil && t.HomeRegion != c.Region {
 		return nil, fail("InvalidHomeRegionException", "The trail %s can only be changed in its home Region, %s.", t.ARN, t.HomeRegion)
 	}

@@ -71,6 +71,8 @@ type Options struct {
 	// Topics is SNS. Nil: there are no topics.
 	Topics Topics
 
+	Organization Organization // the zero value: the account is in none
+
 	// Fault is asked what is to go wrong on purpose with a log file or digest; nil: nothing is. It may be called
 	// concurrently, and says the same of the same key.
 	Fault func(name fault.Name, key string) bool
@@ -84,6 +86,17 @@ type Options struct {
 	// SpanBytes is how much of the record goes into one log file at most; 0 means 48 MB. CloudTrail's files have 50 MB
 	// at most before compression.
 	SpanBytes int64
+}
+
+// Organization is what CloudTrail knows of the account's organization.
+type Organization struct {
+	ID      string                               // "o-exampleorgid"
+	Trusted func(principal string) (bool, error) // tells whether a service may act in it
+	// Delegate and Undelegate make a member an administrator of a service, and none; errors are *awsapi.Errors of Organizations.
+	Delegate, Undelegate func(account, principal string) error
+
+	Members map[string]*Recorder // in the management account: the records of the others
+	Manager *Service             // in a member account: the management account's CloudTrail
 }
 
 // Service is CloudTrail behind the endpoint: it serves the API ([Service] implements awsapi.Service) and delivers. Its
@@ -127,6 +140,23 @@ func New(opts Options) (*Service, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// ends are the positions after what is recorded now, by account; "" is the service's own.
+func (s *Service) ends() map[string]Position {
+	ends := map[string]Position{"": s.opts.Recorder.End()}
+	for account, r := range s.opts.Organization.Members {
+		ends[account] = r.End()
+	}
+	return ends
+}
+
+// recorder is the record of an account; nil for one that has left.
+func (s *Service) recorder(account string) *Recorder {
+	if account == "" {
+		return s.opts.Recorder
+	}
+	return s.opts.Organization.Members[account]
 }
 
 // now is the time in the precision that CloudTrail works with.

@@ -25,7 +25,7 @@ func (s *Service) putEventSelectors(c *awsapi.Call, in *struct {
 		return nil, fail("InvalidEventSelectorsException", "%v", err)
 	}
 	err = s.changeOrGone(found, func(t *trail, _ *state.Tx) error {
-		t.cut(s.opts.Recorder.End())
+		t.cut(s.ends())
 		t.Selectors = selectors
 		return nil
 	})

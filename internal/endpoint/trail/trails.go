@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
@@ -57,6 +58,7 @@ func (t *trail) output() *trailOutput {
 		IncludeGlobalServiceEvents: t.GlobalEvents, IsMultiRegionTrail: t.MultiRegion,
 		LogFileValidationEnabled: t.LogFileValidation, CloudWatchLogsLogGroupArn: t.LogGroupARN,
 		CloudWatchLogsRoleArn: t.LogRoleARN, KmsKeyId: t.KMSKey, SnsTopicName: t.SNSTopic, SnsTopicARN: t.SNSTopicARN,
+		IsOrganizationTrail: t.Organization != "",
 	}
 }
 
@@ -104,7 +106,7 @@ func (s *Service) createTrail(c *awsapi.Call, in *trailInput) (any, error) {
 // holds mu.
 func (s *Service) checkRoom(t *trail, created bool) error {
 	shadows, inRegion := 0, map[string]int{t.HomeRegion: 0}
-	for _, other := range s.trails {
+	for _, other := range append(slices.Collect(maps.Values(s.trails)), s.shared()...) {
 		if other.ID == t.ID {
 			continue
 		}
@@ -143,15 +145,16 @@ func (s *Service) apply(ctx context.Context, t *trail, in *trailInput) error {
 	switch {
 	case t.MultiRegion && !t.GlobalEvents:
 		return fail("InvalidParameterCombinationException", "Multi-Region trail must include global service events.")
-	case in.IsOrganizationTrail != nil && *in.IsOrganizationTrail:
-		return fail("OrganizationsNotInUseException", "Your account is not a member of an organization.")
 	}
-	if in.S3BucketName != nil || in.S3KeyPrefix != nil {
+	if err := s.applyOrganization(t, in.IsOrganizationTrail); err != nil {
+		return err
+	}
+	if in.S3BucketName != nil || in.S3KeyPrefix != nil || in.IsOrganizationTrail != nil {
 		if err := s.checkBucket(t); err != nil {
 			return err
 		}
 	}
-	if in.CloudWatchLogsLogGroupArn != nil || in.CloudWatchLogsRoleArn != nil {
+	if in.CloudWatchLogsLogGroupArn != nil || in.CloudWatchLogsRoleArn != nil || in.IsOrganizationTrail != nil {
 		if err := s.checkLogGroup(ctx, t); err != nil {
 			return err
 		}
@@ -160,6 +163,37 @@ func (s *Service) apply(ctx context.Context, t *trail, in *trailInput) error {
 		return err
 	}
 	return s.applyKey(ctx, t, in.KmsKeyId)
+}
+
+func (s *Service) applyOrganization(t *trail, on *bool) error {
+	switch {
+	case on == nil:
+		return nil
+	case !*on:
+		t.Organization = ""
+		return nil
+	}
+	if err := s.manages(); err != nil {
+		return err
+	}
+	t.Organization = s.opts.Organization.ID
+	return nil
+}
+
+// manages tells whether CloudTrail may act for the account in all of its organization.
+func (s *Service) manages() error {
+	o := &s.opts.Organization
+	switch {
+	case o.ID == "":
+		return fail("OrganizationsNotInUseException", "Your account is not a member of an organization.")
+	case o.Manager != nil:
+		return fail("NotOrganizationMasterAccountException", "The account %s is not the management account of organization %s.", s.opts.Account, o.ID)
+	}
+	trusted, err := o.Trusted(servicePrincipal)
+	if err == nil && !trusted {
+		return fail("CloudTrailAccessNotEnabledException", "Trusted access between CloudTrail and Organizations is not enabled: enable it for the service principal %s.", servicePrincipal)
+	}
+	return err
 }
 
 func (s *Service) applyTopic(t *trail, name *string) error {
@@ -201,7 +235,11 @@ func (s *Service) checkBucket(t *trail) error {
 	case len(t.Prefix) > 200 || strings.HasPrefix(t.Prefix, "/") || strings.ContainsAny(t.Prefix, "\x00\n\\"):
 		return fail("InvalidS3PrefixException", "The S3 key prefix %q is not valid.", t.Prefix)
 	}
-	err := s.opts.Buckets.CheckDelivery(t.Bucket, t.Prefix, s.opts.Account, t.ARN)
+	folder := s.opts.Account
+	if t.Organization != "" {
+		folder = t.Organization + "/" + folder
+	}
+	err := s.opts.Buckets.CheckDelivery(t.Bucket, t.Prefix, folder, t.ARN)
 	switch {
 	case err == nil:
 		return nil
@@ -237,16 +275,17 @@ func (s *Service) checkLogGroup(ctx context.Context, t *trail) error {
 	if !strings.HasPrefix(t.LogRoleARN, "arn:"+partition(t.HomeRegion)+":iam::"+s.opts.Account+":role/") {
 		return fail(badLogRole, "CloudTrail cannot validate the specified role ARN.")
 	}
-	return s.checkLogRole(ctx, t.LogRoleARN, t.LogGroupARN)
+	return s.checkLogRole(ctx, t.LogRoleARN, t.LogGroupARN, logStream(t.Organization, s.opts.Account, t.HomeRegion))
 }
 
-// checkLogRole tells whether CloudTrail could write to the log group with the role. The error is an *awsapi.Error.
-func (s *Service) checkLogRole(ctx context.Context, role, group string) error {
+// checkLogRole tells whether CloudTrail could write to a stream of the log group with the role. The error is an
+// *awsapi.Error.
+func (s *Service) checkLogRole(ctx context.Context, role, group, stream string) error {
 	if s.opts.AllowRole == nil {
 		return nil
 	}
-	region, name, _ := parseLogGroupARN(group)
-	stream := strings.TrimSuffix(group, "*") + "log-stream:" + s.opts.Account + "_CloudTrail_" + region
+	_, name, _ := parseLogGroupARN(group)
+	stream = strings.TrimSuffix(group, "*") + "log-stream:" + stream
 	for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
 		if err := s.opts.AllowRole(ctx, role, servicePrincipal, action, stream); err != nil {
 			return fail(badLogRole, "Access denied. Check the permissions and trust relationships of your role for log group %s: %v", name, err)
@@ -304,7 +343,15 @@ func (s *Service) updateTrail(c *awsapi.Call, in *trailInput) (any, error) {
 	}
 	var out *trailOutput
 	err = s.changeOrGone(found, func(t *trail, _ *state.Tx) error {
-		t.cut(s.opts.Recorder.End())
+		ends := s.ends()
+		t.cut(ends)
+		begins := t.Organization == "" && t.Logging
+		t.Organization = checked.Organization
+		for account, end := range ends {
+			if begins {
+				t.join(account, end)
+			}
+		}
 		t.Bucket, t.Prefix, t.KMSKey = checked.Bucket, checked.Prefix, checked.KMSKey
 		t.MultiRegion, t.GlobalEvents = checked.MultiRegion, checked.GlobalEvents
 		t.LogFileValidation, t.ValidatedSince = checked.LogFileValidation, checked.ValidatedSince
@@ -384,7 +431,7 @@ func (s *Service) describeTrails(c *awsapi.Call, in *struct {
 	shadows := in.IncludeShadowTrails == nil || *in.IncludeShadowTrails
 	list := []*trailOutput{}
 	if len(in.TrailNameList) == 0 {
-		for _, t := range s.list() {
+		for _, t := range s.seen() {
 			if t.HomeRegion == c.Region || t.MultiRegion && shadows {
 				list = append(list, t.described())
 			}
@@ -411,7 +458,7 @@ func (s *Service) describeTrails(c *awsapi.Call, in *struct {
 func (s *Service) listTrails(_ *awsapi.Call, _ *struct{}) (any, error) {
 	type item struct{ TrailARN, Name, HomeRegion string }
 	list := []item{}
-	for _, t := range s.list() {
+	for _, t := range s.seen() {
 		list = append(list, item{t.ARN, t.Name, t.HomeRegion})
 	}
 	return struct{ Trails []item }{list}, nil
