@@ -124,7 +124,7 @@ func (s *Service) begin(id string, end Position, f feed) (*trail, span, error) {
 		if spans[0].At.IsZero() {
 			spans[0].At = s.now()
 		}
-		spans[0].Bucket, spans[0].Prefix, spans[0].Organization = t.Bucket, t.Prefix, t.Organization
+		spans[0].Bucket, spans[0].Prefix = t.Bucket, t.Prefix
 		c.Spans, begun = spans, spans[0]
 		return nil
 	})

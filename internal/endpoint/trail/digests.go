@@ -106,6 +106,15 @@ func (s *Service) deliverDigest(ctx context.Context, id string, from origin, now
 	return errors.Join(failed, err)
 }
 
+// organizationOf is the organization in whose folder an origin's digests are; a member's last ones are so, too, when the
+// trail is the organization's no longer.
+func (s *Service) organizationOf(t *trail, from origin) string {
+	if from.Account != "" {
+		return s.opts.Organization.ID
+	}
+	return t.Organization
+}
+
 // undelivered tells whether log files of an account are still to come.
 func (t *trail) undelivered(account string) bool {
 	st := t.of(account)
@@ -139,7 +148,7 @@ func (s *Service) planDigest(id string, from origin, now bool) (*trail, chain, e
 			}
 			end = c.Start.Add(time.Second) // digests are named to the second
 		}
-		c.Plan = &digestPlan{End: end, Bucket: t.Bucket, Prefix: t.Prefix, Organization: t.Organization}
+		c.Plan = &digestPlan{End: end, Bucket: t.Bucket, Prefix: t.Prefix, Organization: s.organizationOf(t, from)}
 		if len(files) > 0 {
 			c.Plan.Last = files[len(files)-1].Key
 		}
@@ -162,7 +171,7 @@ func (s *Service) planAgain(t *trail, from origin, c chain) (*trail, chain, erro
 	var planned *trail
 	_, err := s.change(t.ID, func(t *trail, _ *state.Tx) error {
 		again := *c.Plan
-		again.Bucket, again.Prefix, again.Organization = t.Bucket, t.Prefix, t.Organization
+		again.Bucket, again.Prefix, again.Organization = t.Bucket, t.Prefix, s.organizationOf(t, from)
 		c.Plan = &again
 		t.setChain(from, c)
 		planned = t

@@ -91,11 +91,11 @@ type span struct {
 	Selectors    Selectors
 	MultiRegion  bool
 	GlobalEvents bool
+	Organization string   `json:",omitempty"`
 	Only         string   `json:",omitempty"` // deliver the event with this request id, and no other
 	Group, Role  string   `json:",omitempty"` // the ARNs of the log group and role it is delivered with
 	Bucket       string   `json:",omitempty"` // where it is being delivered; "" before an attempt
 	Prefix       string   `json:",omitempty"`
-	Organization string   `json:",omitempty"`
 	Done         []string `json:",omitempty"` // the Regions whose files are delivered
 }
 
@@ -201,7 +201,7 @@ func (st *streams) cut(t *trail, account string, end Position) {
 func (t *trail) span(account string, from, to Position) span {
 	return span{
 		Account: account, From: from, To: to, Selectors: t.Selectors, MultiRegion: t.MultiRegion, GlobalEvents: t.GlobalEvents,
-		Group: t.LogGroupARN, Role: t.LogRoleARN,
+		Group: t.LogGroupARN, Role: t.LogRoleARN, Organization: t.Organization,
 	}
 }
 
