@@ -2,131 +2,259 @@ package provision
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
-	"sort"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
-	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 )
 
-// Action is what a step of Apply did.
+// Action is what a step does, or did.
 type Action string
 
 // The actions of steps.
 const (
-	Created   Action = "created"
-	Updated   Action = "updated"
+	Create    Action = "create"
+	Update    Action = "update"
 	Unchanged Action = "unchanged"
 	LeftOut   Action = "left out" // AWS refused it here; the rest of the set-up holds without it
+	Remove    Action = "remove"
+	Keep      Action = "keep" // Down leaves it; the reason says why
 )
 
-// Step is one thing of the set-up that Apply has seen to.
+// Step is one resource of the set-up and what becomes of it.
 type Step struct {
-	Kind   string `json:"kind"` // "bucket", "bucket policy", "trail", "data events" …
-	Name   string `json:"name"` // of the resource it is, or belongs to
-	Action Action `json:"action"`
+	ID      string   `json:"id"`
+	Kind    Kind     `json:"kind"`
+	Name    string   `json:"name"`
+	Action  Action   `json:"action"`
+	Changes []Change `json:"changes,omitempty"` // of Update
+	Reason  string   `json:"reason,omitempty"`  // of LeftOut and Keep
+	Err     error    `json:"-"`                 // of Plan: it could not be read; Action is ""
 }
 
-// Outputs are what users of the set-up need to know.
+// KindDataEvents is the kind of the steps that tell of data types left out.
+const KindDataEvents Kind = "data events"
+
+// Outputs are what users of the set-up need to know. Those of options that are off are "".
 type Outputs struct {
-	Bucket      string   `json:"bucket_name"`
-	TrailARN    string   `json:"trail_arn"`
-	Trail       string   `json:"trail_name"`
-	Prefix      string   `json:"key_prefix"`
-	Region      string   `json:"region"`
-	LogGroup    string   `json:"log_group_name"`
-	LogGroupARN string   `json:"log_group_arn"`
-	RoleARN     string   `json:"role_arn"`
-	LeftOut     []string `json:"left_out_data_types"` // resources.type values the Region refuses
+	Bucket           string   `json:"bucket_name"`
+	TrailARN         string   `json:"trail_arn"`
+	Trail            string   `json:"trail_name"`
+	Prefix           string   `json:"key_prefix"`
+	Region           string   `json:"region"`
+	LogGroup         string   `json:"log_group_name"`
+	LogGroupARN      string   `json:"log_group_arn"`
+	RoleARN          string   `json:"role_arn"`
+	QueueURL         string   `json:"queue_url"`
+	QueueARN         string   `json:"queue_arn"`
+	KMSKeyARN        string   `json:"kms_key_arn"`
+	InvocationBucket string   `json:"invocation_bucket_name"`
+	LakeBucket       string   `json:"lake_bucket_name"`
+	Database         string   `json:"database_name"`
+	Workgroup        string   `json:"workgroup_name"`
+	LeftOut          []string `json:"left_out_data_types"` // resources.type values the Region refuses
 }
 
-// applier is one run of Apply.
-type applier struct {
-	Setup
-	s3       *s3.Client
-	iam      *iam.Client
-	logs     *cloudwatchlogs.Client
-	trail    *cloudtrail.Client
-	progress func(Step)
-	leftOut  []string
+// PartialError says how far Apply or Down came. What is done stays done, and the same call goes on from there.
+type PartialError struct {
+	Done   []Step     // have taken effect, or needed nothing
+	Failed Resource   // what Err is about; it may have taken effect
+	Left   []Resource // not begun
+	Err    error
 }
+
+func (e *PartialError) Error() string {
+	return fmt.Sprintf("%s %s: %v", e.Failed.Kind, e.Failed.Name, e.Err)
+}
+func (e *PartialError) Unwrap() error { return e.Err }
 
 // Apply makes the account as the set-up says, in the set-up's Region, and reports each step when it is done. It may be run
 // again at any time: what is as it should be is left alone, what is missing or differs is made so, and what the set-up
-// doesn't mention is not touched. When it fails, the steps reported have taken effect, and running it again goes on.
+// doesn't mention is not touched: other statements of a bucket's policy, other selectors of a trail, other tags stay. When
+// it fails its error is an *InvalidError or a *PartialError; running it again goes on.
 //
-// The bucket and the role are completed before the trail that needs them. A data type that the Region refuses is reported
+// What it creates it marks with a tag, by which [Down] knows it. A data type that the Region refuses is reported
 // as left out, and is no error. progress may be nil.
 func Apply(ctx context.Context, cfg aws.Config, s Setup, progress func(Step)) (Outputs, error) {
 	if err := s.Validate(); err != nil {
 		return Outputs{}, err
 	}
-	s = s.Defaults()
-	if progress == nil {
-		progress = func(Step) {}
-	}
-	cfg = cfg.Copy()
-	cfg.Region = s.Region
-	a := &applier{
-		Setup: s, progress: progress,
-		// Endpoints other than AWS's own are addressed by path: a bucket's name there need not resolve.
-		s3:  s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }),
-		iam: iam.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg), trail: cloudtrail.NewFromConfig(cfg),
-	}
-	for _, step := range []func(context.Context) error{
-		a.bucket, a.publicAccess, a.ownership, a.versioning, a.encryption, a.lifecycle, a.bucketPolicy,
-		a.logGroup, a.retention, a.role, a.rolePolicy,
-		a.theTrail, a.tags, a.selectors, a.logging,
-	} {
-		if err := step(ctx); err != nil {
-			return Outputs{}, err
+	a := newAccount(cfg, s, progress)
+	list := a.Resources()
+	for i, r := range list {
+		if err := a.apply(ctx, r); err != nil {
+			return Outputs{}, &PartialError{Done: a.steps, Failed: r, Left: list[i+1:], Err: err}
 		}
 	}
-	return Outputs{
-		Bucket: s.Bucket, TrailARN: s.TrailARN(), Trail: s.Trail, Prefix: s.Prefix, Region: s.Region, LogGroup: s.LogGroup,
-		LogGroupARN: s.LogGroupARN(), RoleARN: s.RoleARN(), LeftOut: append([]string{}, a.leftOut...),
-	}, nil
+	return a.outputs(ctx)
 }
 
-func (a *applier) done(kind, name string, action Action) {
-	a.progress(Step{kind, name, action})
+// Plan says what Apply would do, and changes nothing. A resource that can't be read has Err in its step; the others go on.
+// Whether the Region refuses a data type only Apply can find out.
+func Plan(ctx context.Context, cfg aws.Config, s Setup) ([]Step, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	a := newAccount(cfg, s, nil)
+	for _, r := range a.Resources() {
+		step, _, _ := a.plan(ctx, r)
+		a.done(step)
+	}
+	return a.steps, ctx.Err()
 }
 
-// settle reports the step: unchanged if same, else what put did.
-func (a *applier) settle(kind, name string, same, existed bool, put func() error) error {
-	action := Updated
-	if !existed {
-		action = Created
+// ReadOutputs returns the outputs of a set-up that stands. Its error is ErrNotSetUp when there is no such trail.
+func ReadOutputs(ctx context.Context, cfg aws.Config, s Setup) (Outputs, error) {
+	if err := s.Validate(); err != nil {
+		return Outputs{}, err
 	}
-	if same {
-		action = Unchanged
-	} else if err := put(); err != nil {
-		return fmt.Errorf("%s %s: %w", kind, name, err)
+	a := newAccount(cfg, s, nil)
+	for _, r := range a.Resources() {
+		if r.Kind != KindTrail && r.Kind != KindKey {
+			continue
+		}
+		have, err := a.driver(r.Kind).read(ctx, a.resolve(r))
+		if err != nil {
+			return Outputs{}, fmt.Errorf("%s %s: %w", r.Kind, r.Name, err)
+		}
+		if have == nil && r.Kind == KindTrail {
+			return Outputs{}, fmt.Errorf("trail %s in %s: %w", r.Name, s.Region, ErrNotSetUp)
+		}
 	}
-	a.done(kind, name, action)
+	return a.outputs(ctx)
+}
+
+// ErrNotSetUp means that the account has no such trail.
+var ErrNotSetUp = errors.New("is not set up")
+
+// plan reads a resource and compares it with what is wanted. It returns the resource with references resolved, and as it is.
+func (a *account) plan(ctx context.Context, r Resource) (Step, Resource, Properties) {
+	r = a.resolve(r)
+	step := Step{ID: r.ID, Kind: r.Kind, Name: r.Name, Action: Unchanged}
+	have, err := a.driver(r.Kind).read(ctx, r)
+	switch {
+	case err != nil:
+		step.Action, step.Err = "", err
+	case have == nil:
+		step.Action = Create
+	default:
+		step.Changes = difference(r.Properties, have)
+		switch len(step.Changes) {
+		case 0:
+		case len(r.Properties): // what is there is somebody else's, as other notifications of the bucket
+			step.Action, step.Changes = Create, nil
+		default:
+			step.Action = Update
+		}
+	}
+	return step, r, have
+}
+
+func (a *account) apply(ctx context.Context, r Resource) error {
+	step, r, have := a.plan(ctx, r)
+	if step.Err != nil {
+		return step.Err
+	}
+	if step.Action != Unchanged {
+		var changed []string
+		for _, c := range step.Changes {
+			changed = append(changed, c.Property)
+		}
+		effect, err := a.driver(r.Kind).write(ctx, r, have, changed)
+		if err != nil {
+			return err
+		}
+		if effect == nothing {
+			step.Action, step.Changes = Unchanged, nil
+		}
+	}
+	a.done(step)
+	for _, name := range a.leftOut {
+		if r.Kind == KindTrail {
+			a.done(Step{Kind: KindDataEvents, Name: name, Action: LeftOut, Reason: "not known in " + a.Region})
+		}
+	}
 	return nil
+}
+
+func (a *account) done(step Step) {
+	a.steps = append(a.steps, step)
+	a.progress(step)
+}
+
+// Down removes what Apply created, the last first, and reports each step when it is done. It keeps what holds something:
+// log files, events, the lake; and what was there before Apply. It may be run again at any time.
+func Down(ctx context.Context, cfg aws.Config, s Setup, progress func(Step)) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	a := newAccount(cfg, s, progress)
+	list := a.Resources()
+	a.removing = true
+	slices.Reverse(list)
+	kept := false
+	for i, r := range list {
+		step, err := a.down(ctx, a.resolve(r), kept)
+		if err != nil {
+			return &PartialError{Done: a.steps, Failed: r, Left: list[i+1:], Err: err}
+		}
+		kept = kept || step.Action == Keep && (r.Kind == KindBucket || r.Kind == KindLogGroup)
+		if step.Action != Unchanged {
+			a.done(step)
+		}
+	}
+	return nil
+}
+
+// down removes one resource. Unchanged means that there was nothing to remove, or that it goes and stays with another.
+func (a *account) down(ctx context.Context, r Resource, othersKept bool) (Step, error) {
+	step := Step{ID: r.ID, Kind: r.Kind, Name: r.Name, Action: Unchanged}
+	d := a.driver(r.Kind)
+	if d.remove == nil {
+		return step, nil
+	}
+	have, err := d.read(ctx, r)
+	if err != nil || have == nil || len(difference(r.Properties, have)) == len(r.Properties) {
+		return step, err // there is none, or somebody else's only
+	}
+	step.Action = Keep
+	if r.Of == "" {
+		tags, _ := have["Tags"].(map[string]string)
+		if _, ours := tags[markTag]; !ours {
+			step.Reason = "was not created by aitrail"
+			return step, nil
+		}
+	}
+	if r.Kind == KindKey && othersKept {
+		step.Reason = r.Holds
+		return step, nil
+	}
+	if d.holds != nil {
+		holds, err := d.holds(ctx, r)
+		if err != nil {
+			return step, err
+		}
+		if holds {
+			step.Reason = "holds " + r.Holds
+			return step, nil
+		}
+	}
+	step.Action = Remove
+	return step, d.remove(ctx, r, have)
 }
 
 // hasCode tells whether err is an AWS error with one of the codes.
 func hasCode(err error, codes ...string) bool {
 	var e smithy.APIError
-	if !errors.As(err, &e) {
-		return false
-	}
-	for _, c := range codes {
-		if e.ErrorCode() == c {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &e) && slices.Contains(codes, e.ErrorCode())
+}
+
+// IsAccessDenied tells whether AWS denied the call that err is from.
+func IsAccessDenied(err error) bool {
+	return hasCode(err, "AccessDenied", "AccessDeniedException", "Forbidden", "AuthorizationError", "UnauthorizedOperation", "AllAccessDisabled")
 }
 
 // retryFor is how long a new role or policy may take until CloudTrail sees it.
@@ -149,38 +277,4 @@ func eventually(ctx context.Context, fn func() error, codes ...string) error {
 		case <-t.C:
 		}
 	}
-}
-
-// samePolicy tells whether two policy documents mean the same: a value and a list of just it do, and so do lists in
-// another order.
-func samePolicy(a, b string) bool {
-	var x, y any
-	if json.Unmarshal([]byte(a), &x) != nil || json.Unmarshal([]byte(b), &y) != nil {
-		return false
-	}
-	return reflect.DeepEqual(plain(x), plain(y))
-}
-
-func plain(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, member := range v {
-			v[k] = plain(member)
-		}
-		return v
-	case []any:
-		if len(v) == 1 {
-			return plain(v[0])
-		}
-		for i := range v {
-			v[i] = plain(v[i])
-		}
-		sort.SliceStable(v, func(i, j int) bool {
-			x, _ := v[i].(string)
-			y, _ := v[j].(string)
-			return x < y
-		})
-		return v
-	}
-	return v
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
@@ -26,7 +27,7 @@ func apply(t *testing.T, e *local, s provision.Setup) (provision.Outputs, []stri
 	t.Helper()
 	var steps []string
 	out, err := provision.Apply(t.Context(), e.config(), s, func(s provision.Step) {
-		steps = append(steps, s.Kind+": "+string(s.Action))
+		steps = append(steps, string(s.Kind)+": "+string(s.Action))
 	})
 	if err != nil {
 		t.Fatalf("after %v: %v", steps, err)
@@ -36,26 +37,53 @@ func apply(t *testing.T, e *local, s provision.Setup) (provision.Outputs, []stri
 
 func here() provision.Setup { return provision.Setup{Account: account, Region: "us-east-1"} }
 
+// kinds are the kinds of the set-up's resources, each with an action.
+func kinds(s provision.Setup, action provision.Action) (list []string) {
+	for _, r := range s.Resources() {
+		list = append(list, string(r.Kind)+": "+string(action))
+	}
+	return list
+}
+
+// reads tells whether an operation changes nothing.
+func reads(op string) bool {
+	return slices.ContainsFunc([]string{"Get", "Describe", "List", "Head"}, func(verb string) bool { return strings.HasPrefix(op, verb) })
+}
+
 func TestApply(t *testing.T) {
 	e := startEndpoint(t)
-	out, steps := apply(t, e, here())
-	want := []string{
-		"bucket: created", "public access block: created", "object ownership: unchanged", "versioning: created", "default encryption: created",
-		"lifecycle: created", "bucket policy: created", "log group: created", "log retention: created", "role: created", "role policy: created",
-		"trail: created", "trail tags: unchanged", "event selectors: updated", "logging: created",
+	plan, err := provision.Plan(t.Context(), e.config(), here())
+	if err != nil {
+		t.Fatal(err)
 	}
+	var planned []string
+	for _, s := range plan {
+		planned = append(planned, string(s.Kind)+": "+string(s.Action))
+	}
+	want := kinds(here(), provision.Create)
+	if diff := cmp.Diff(want, planned); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	for op := range e.called() {
+		if !reads(op) {
+			t.Errorf("the plan called %s", op)
+		}
+	}
+	if _, err := provision.ReadOutputs(t.Context(), e.config(), here()); !errors.Is(err, provision.ErrNotSetUp) {
+		t.Errorf("outputs before: %v", err)
+	}
+	out, steps := apply(t, e, here())
+	want[2] = "object ownership: unchanged" // S3 has it so from the start
 	if diff := cmp.Diff(want, steps); diff != "" {
 		t.Errorf("first run (-want +got):\n%s", diff)
 	}
 	e.called()
 	again, steps := apply(t, e, here())
-	for _, s := range steps {
-		if !strings.HasSuffix(s, ": unchanged") {
-			t.Errorf("second run: %s", s)
-		}
+	if diff := cmp.Diff(kinds(here(), provision.Unchanged), steps); diff != "" {
+		t.Errorf("second run (-want +got):\n%s", diff)
 	}
 	for op := range e.called() {
-		if !strings.HasPrefix(op, "Get") && !strings.HasPrefix(op, "Describe") && !strings.HasPrefix(op, "List") && !strings.HasPrefix(op, "Head") {
+		if !reads(op) {
 			t.Errorf("second run called %s", op)
 		}
 	}
@@ -67,9 +95,14 @@ func TestApply(t *testing.T) {
 		Prefix: "cloudtrail", Region: "us-east-1", LogGroup: "/aws/cloudtrail/ai-trail",
 		LogGroupARN: "arn:aws:logs:us-east-1:111122223333:log-group:/aws/cloudtrail/ai-trail:*",
 		RoleARN:     "arn:aws:iam::111122223333:role/ai-trail-cloudwatch-logs", LeftOut: []string{},
+		QueueURL: e.url + "/111122223333/ai-trail-log-files", QueueARN: "arn:aws:sqs:us-east-1:111122223333:ai-trail-log-files",
 	}
 	if diff := cmp.Diff(wantOut, out); diff != "" {
 		t.Errorf("outputs (-want +got):\n%s", diff)
+	}
+	read, err := provision.ReadOutputs(t.Context(), e.config(), here())
+	if diff := cmp.Diff(out, read); diff != "" || err != nil {
+		t.Errorf("outputs read (-applied +read):\n%s%v", diff, err)
 	}
 	status, err := cloudtrail.NewFromConfig(e.config()).GetTrailStatus(t.Context(), &cloudtrail.GetTrailStatusInput{Name: &out.TrailARN})
 	if err != nil || !*status.IsLogging {
@@ -93,9 +126,25 @@ func TestApplyMendsWhatDiffers(t *testing.T) {
 	}
 	s := here()
 	s.LogRetentionDays, s.RetentionDays, s.DataTypes = 30, 365, []string{"AWS::Bedrock::Model"}
+	plan, err := provision.Plan(t.Context(), e.config(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes := map[string][]string{}
+	for _, step := range plan {
+		for _, c := range step.Changes {
+			changes[string(step.Kind)] = append(changes[string(step.Kind)], c.Property)
+		}
+	}
+	wantChanges := map[string][]string{
+		"lifecycle": {"Rules"}, "log group": {"RetentionInDays"}, "trail": {"AdvancedEventSelectors", "EnableLogFileValidation", "IsLogging"},
+	}
+	if diff := cmp.Diff(wantChanges, changes); diff != "" {
+		t.Errorf("planned changes (-want +got):\n%s", diff)
+	}
 	_, steps := apply(t, e, s)
 	steps = slices.DeleteFunc(steps, func(s string) bool { return strings.HasSuffix(s, ": unchanged") })
-	want := []string{"public access block: created", "lifecycle: updated", "log retention: updated", "trail: updated", "event selectors: updated", "logging: updated"}
+	want := []string{"public access block: create", "lifecycle: update", "log group: update", "trail: update"}
 	if diff := cmp.Diff(want, steps); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
@@ -114,9 +163,9 @@ func TestRefusedDataTypesAreLeftOut(t *testing.T) {
 		if diff := cmp.Diff([]string{"AWS::Nowhere::One", "AWS::Nowhere::Two"}, out.LeftOut); diff != "" {
 			t.Errorf("run %d: left out (-want +got):\n%s", run, diff)
 		}
-		want := "event selectors: updated"
+		want := "trail: create"
 		if run > 0 {
-			want = "event selectors: unchanged"
+			want = "trail: unchanged"
 		}
 		if !slices.Contains(steps, want) || !slices.Contains(steps, "data events: left out") {
 			t.Errorf("run %d: %v, want %s", run, steps, want)
@@ -132,11 +181,11 @@ func TestRefusedDataTypesAreLeftOut(t *testing.T) {
 func TestApplyGoesOnAfterAnyFailure(t *testing.T) {
 	e := startEndpoint(t)
 	s := here()
-	s.DataTypes = []string{"AWS::Bedrock::Model"}
+	s.DataTypes, s.OwnKey, s.InvocationLogging = []string{"AWS::Bedrock::Model"}, true, true
 	connection := &faulty{RoundTripper: http.DefaultTransport, seen: map[string]bool{}}
 	cfg := e.config()
 	cfg.HTTPClient = connection
-	for range 200 {
+	for range 400 {
 		connection.hit = ""
 		_, err := provision.Apply(t.Context(), cfg, s, nil)
 		if err != nil && connection.hit == "" {
@@ -148,6 +197,10 @@ func TestApplyGoesOnAfterAnyFailure(t *testing.T) {
 		if err == nil {
 			break
 		}
+	}
+	list, err := kms.NewFromConfig(e.config()).ListKeys(t.Context(), &kms.ListKeysInput{})
+	if err != nil || len(list.Keys) != 1 {
+		t.Errorf("keys: %v, %v; each costs money", list, err)
 	}
 	if n := len(connection.seen); n < 50 || connection.hit != "" {
 		t.Errorf("%d failures, the last %q", n, connection.hit)

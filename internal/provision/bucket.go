@@ -3,163 +3,363 @@ package provision
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-func (a *applier) bucket(ctx context.Context) error {
-	_, err := a.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &a.Bucket, ExpectedBucketOwner: &a.Account})
-	exists := err == nil
-	if err != nil && !hasCode(err, "NotFound", "NoSuchBucket") {
-		return fmt.Errorf("bucket %s: %w", a.Bucket, err)
+// BucketError is a bucket that the set-up can't have.
+type BucketError struct {
+	Bucket, Reason string
+	Err            error // AWS's
+}
+
+func (e *BucketError) Error() string { return "bucket " + e.Bucket + " " + e.Reason }
+func (e *BucketError) Unwrap() error { return e.Err }
+
+func (a *account) readBucket(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &r.Name, ExpectedBucketOwner: &a.Account})
+	switch {
+	case hasCode(err, "NotFound", "NoSuchBucket"):
+		return nil, nil
+	case hasCode(err, "MovedPermanently", "PermanentRedirect", "301"):
+		return nil, &BucketError{r.Name, "is in another Region than " + a.Region, err}
+	case err != nil && IsAccessDenied(err):
+		return nil, &BucketError{r.Name, "is another account's, or may not be looked at by who asks", err}
+	case err != nil:
+		return nil, err
 	}
-	return a.settle("bucket", a.Bucket, exists, exists, func() error {
-		in := &s3.CreateBucketInput{Bucket: &a.Bucket, ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}
+	if region := aws.ToString(out.BucketRegion); region != "" && region != a.Region {
+		return nil, &BucketError{r.Name, "is in " + region + ", not in " + a.Region, nil}
+	}
+	have := Properties{"BucketName": r.Name, "ObjectLockEnabled": true} // an older bucket gets its lock with its rule
+	tags, err := a.s3.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &r.Name})
+	if err != nil && !hasCode(err, "NoSuchTagSet") {
+		return nil, err
+	}
+	if err == nil {
+		m := map[string]string{}
+		for _, t := range tags.TagSet {
+			m[aws.ToString(t.Key)] = aws.ToString(t.Value)
+		}
+		have["Tags"] = m
+	}
+	return have, nil
+}
+
+func (a *account) writeBucket(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+	tags, _ := have["Tags"].(map[string]string)
+	tags = maps.Clone(tags)
+	if tags == nil {
+		tags = map[string]string{}
+	}
+	if have == nil {
+		in := &s3.CreateBucketInput{Bucket: &r.Name, ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}
+		if r.flag("ObjectLockEnabled") {
+			in.ObjectLockEnabledForBucket = aws.Bool(true)
+		}
 		if a.Region != "us-east-1" {
 			in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(a.Region)}
 		}
 		_, err := a.s3.CreateBucket(ctx, in)
-		return err
-	})
+		if hasCode(err, "BucketAlreadyExists") {
+			return something, &BucketError{r.Name, "is another account's", err}
+		}
+		if err != nil && !hasCode(err, "BucketAlreadyOwnedByYou") {
+			return something, err
+		}
+		tags = a.marked(r)
+	}
+	maps.Copy(tags, r.tags())
+	var set []types.Tag
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		set = append(set, types.Tag{Key: &k, Value: aws.String(tags[k])})
+	}
+	_, err := a.s3.PutBucketTagging(ctx, &s3.PutBucketTaggingInput{Bucket: &r.Name, Tagging: &types.Tagging{TagSet: set}})
+	return something, err
 }
 
-func (a *applier) publicAccess(ctx context.Context) error {
-	const kind = "public access block"
-	on := aws.Bool(true)
-	want := types.PublicAccessBlockConfiguration{BlockPublicAcls: on, BlockPublicPolicy: on, IgnorePublicAcls: on, RestrictPublicBuckets: on}
-	out, err := a.s3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: &a.Bucket})
-	if err != nil && !hasCode(err, "NoSuchPublicAccessBlockConfiguration") {
-		return fmt.Errorf("%s %s: %w", kind, a.Bucket, err)
-	}
-	same := false
-	if err == nil && out.PublicAccessBlockConfiguration != nil {
-		c := out.PublicAccessBlockConfiguration
-		same = aws.ToBool(c.BlockPublicAcls) && aws.ToBool(c.BlockPublicPolicy) && aws.ToBool(c.IgnorePublicAcls) && aws.ToBool(c.RestrictPublicBuckets)
-	}
-	return a.settle(kind, a.Bucket, same, err == nil, func() error {
-		_, err := a.s3.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: &a.Bucket, PublicAccessBlockConfiguration: &want})
-		return err
-	})
+func (a *account) removeBucket(ctx context.Context, r Resource, _ Properties) error {
+	_, err := a.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &r.Name})
+	return err
 }
 
-func (a *applier) ownership(ctx context.Context) error {
-	const kind = "object ownership"
-	out, err := a.s3.GetBucketOwnershipControls(ctx, &s3.GetBucketOwnershipControlsInput{Bucket: &a.Bucket})
-	if err != nil && !hasCode(err, "OwnershipControlsNotFoundError") {
-		return fmt.Errorf("%s %s: %w", kind, a.Bucket, err)
-	}
-	same := err == nil && out.OwnershipControls != nil && len(out.OwnershipControls.Rules) == 1 &&
-		out.OwnershipControls.Rules[0].ObjectOwnership == types.ObjectOwnershipBucketOwnerEnforced
-	return a.settle(kind, a.Bucket, same, err == nil, func() error {
-		rules := []types.OwnershipControlsRule{{ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}}
-		_, err := a.s3.PutBucketOwnershipControls(ctx, &s3.PutBucketOwnershipControlsInput{Bucket: &a.Bucket, OwnershipControls: &types.OwnershipControls{Rules: rules}})
-		return err
-	})
-}
-
-func (a *applier) versioning(ctx context.Context) error {
-	const kind = "versioning"
-	out, err := a.s3.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &a.Bucket})
+func (a *account) bucketHolds(ctx context.Context, r Resource) (bool, error) {
+	out, err := a.s3.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &r.Name, MaxKeys: aws.Int32(1)})
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", kind, a.Bucket, err)
+		return true, err
 	}
-	return a.settle(kind, a.Bucket, out.Status == types.BucketVersioningStatusEnabled, out.Status != "", func() error {
-		_, err := a.s3.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
-			Bucket: &a.Bucket, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
-		})
-		return err
+	return len(out.Versions)+len(out.DeleteMarkers) > 0, nil
+}
+
+// setting is what a get call answered: have where there is something, nil where it says that there is none, or no bucket.
+func setting(err error, have func() Properties, none ...string) (Properties, error) {
+	if err == nil {
+		return have(), nil
+	}
+	if hasCode(err, append(none, "NoSuchBucket")...) {
+		return nil, nil
+	}
+	return nil, err
+}
+
+func (a *account) readPublicAccess(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: &r.Name})
+	return setting(err, func() Properties {
+		c := out.PublicAccessBlockConfiguration
+		if c == nil {
+			return nil
+		}
+		return Properties{
+			"Bucket": r.Name, "BlockPublicAcls": aws.ToBool(c.BlockPublicAcls), "BlockPublicPolicy": aws.ToBool(c.BlockPublicPolicy),
+			"IgnorePublicAcls": aws.ToBool(c.IgnorePublicAcls), "RestrictPublicBuckets": aws.ToBool(c.RestrictPublicBuckets),
+		}
+	}, "NoSuchPublicAccessBlockConfiguration")
+}
+
+func (a *account) writePublicAccess(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
+	on := func(name string) *bool { return aws.Bool(r.flag(name)) }
+	_, err := a.s3.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: &r.Name, PublicAccessBlockConfiguration: &types.PublicAccessBlockConfiguration{
+		BlockPublicAcls: on("BlockPublicAcls"), BlockPublicPolicy: on("BlockPublicPolicy"), IgnorePublicAcls: on("IgnorePublicAcls"), RestrictPublicBuckets: on("RestrictPublicBuckets"),
+	}})
+	return something, err
+}
+
+func (a *account) readOwnership(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.GetBucketOwnershipControls(ctx, &s3.GetBucketOwnershipControlsInput{Bucket: &r.Name})
+	return setting(err, func() Properties {
+		if out.OwnershipControls == nil || len(out.OwnershipControls.Rules) != 1 {
+			return nil
+		}
+		return Properties{"Bucket": r.Name, "ObjectOwnership": string(out.OwnershipControls.Rules[0].ObjectOwnership)}
+	}, "OwnershipControlsNotFoundError")
+}
+
+func (a *account) writeOwnership(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
+	rules := []types.OwnershipControlsRule{{ObjectOwnership: types.ObjectOwnership(r.str("ObjectOwnership"))}}
+	_, err := a.s3.PutBucketOwnershipControls(ctx, &s3.PutBucketOwnershipControlsInput{Bucket: &r.Name, OwnershipControls: &types.OwnershipControls{Rules: rules}})
+	return something, err
+}
+
+func (a *account) readVersioning(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &r.Name})
+	return setting(err, func() Properties {
+		if out.Status == "" {
+			return nil
+		}
+		return Properties{"Bucket": r.Name, "Status": string(out.Status)}
 	})
 }
 
-func (a *applier) encryption(ctx context.Context) error {
-	const kind = "default encryption"
-	want := types.ServerSideEncryptionRule{ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAes256}}
-	if a.KMSKey != "" {
-		want.ApplyServerSideEncryptionByDefault = &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryptionAwsKms, KMSMasterKeyID: &a.KMSKey}
-		want.BucketKeyEnabled = aws.Bool(true)
-	}
-	out, err := a.s3.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: &a.Bucket})
-	if err != nil && !hasCode(err, "ServerSideEncryptionConfigurationNotFoundError") {
-		return fmt.Errorf("%s %s: %w", kind, a.Bucket, err)
-	}
-	same := false
-	if err == nil && out.ServerSideEncryptionConfiguration != nil && len(out.ServerSideEncryptionConfiguration.Rules) == 1 {
-		r := out.ServerSideEncryptionConfiguration.Rules[0]
-		d, w := r.ApplyServerSideEncryptionByDefault, want.ApplyServerSideEncryptionByDefault
-		same = d != nil && d.SSEAlgorithm == w.SSEAlgorithm && aws.ToString(d.KMSMasterKeyID) == a.KMSKey &&
-			(a.KMSKey == "" || aws.ToBool(r.BucketKeyEnabled))
-	}
-	return a.settle(kind, a.Bucket, same, err == nil, func() error {
-		_, err := a.s3.PutBucketEncryption(ctx, &s3.PutBucketEncryptionInput{
-			Bucket: &a.Bucket, ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{want}},
-		})
-		return err
+func (a *account) writeVersioning(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
+	_, err := a.s3.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
+		Bucket: &r.Name, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatus(r.str("Status"))},
 	})
+	return something, err
 }
 
-// ruleID is the id of the set-up's lifecycle rule.
+func (a *account) readEncryption(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: &r.Name})
+	return setting(err, func() Properties {
+		c := out.ServerSideEncryptionConfiguration
+		if c == nil || len(c.Rules) != 1 || c.Rules[0].ApplyServerSideEncryptionByDefault == nil {
+			return nil
+		}
+		d := c.Rules[0].ApplyServerSideEncryptionByDefault
+		return Properties{
+			"Bucket": r.Name, "SSEAlgorithm": string(d.SSEAlgorithm), "KMSMasterKeyID": aws.ToString(d.KMSMasterKeyID), "BucketKeyEnabled": aws.ToBool(c.Rules[0].BucketKeyEnabled),
+		}
+	}, "ServerSideEncryptionConfigurationNotFoundError")
+}
+
+func (a *account) writeEncryption(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
+	rule := types.ServerSideEncryptionRule{ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryption(r.str("SSEAlgorithm"))}}
+	if key := r.str("KMSMasterKeyID"); key != "" {
+		rule.ApplyServerSideEncryptionByDefault.KMSMasterKeyID, rule.BucketKeyEnabled = &key, aws.Bool(r.flag("BucketKeyEnabled"))
+	}
+	_, err := a.s3.PutBucketEncryption(ctx, &s3.PutBucketEncryptionInput{
+		Bucket: &r.Name, ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{rule}},
+	})
+	return something, err
+}
+
+// ruleID begins the ids of the set-up's lifecycle rules. Other rules of a bucket are somebody else's, and are left alone.
 const ruleID = "aitrail"
 
-func (a *applier) lifecycle(ctx context.Context) error {
-	const kind = "lifecycle"
-	want := types.LifecycleRule{
-		ID: aws.String(ruleID), Status: types.ExpirationStatusEnabled, Filter: &types.LifecycleRuleFilter{Prefix: aws.String("")},
-		NoncurrentVersionExpiration:    &types.NoncurrentVersionExpiration{NoncurrentDays: aws.Int32(noncurrentDays)},
-		AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: aws.Int32(abortDays)},
+func (a *account) readLifecycle(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &r.Name})
+	return setting(err, func() Properties {
+		wanted := map[any]bool{}
+		rules, _ := r.Properties["Rules"].([]any)
+		for _, rule := range rules {
+			wanted[rule.(map[string]any)["Id"]] = true
+		}
+		var ours []any
+		var others []types.LifecycleRule
+		for _, rule := range out.Rules {
+			if wanted[aws.ToString(rule.ID)] {
+				ours = append(ours, ruleProperties(rule))
+			} else {
+				others = append(others, rule)
+			}
+		}
+		have := Properties{"Bucket": r.Name, "others": others}
+		if ours != nil {
+			have["Rules"] = ours
+		}
+		return have
+	}, "NoSuchLifecycleConfiguration")
+}
+
+// ruleProperties is a rule in CloudFormation's shape, as far as the set-up's rules go.
+func ruleProperties(r types.LifecycleRule) map[string]any {
+	m := map[string]any{"Id": aws.ToString(r.ID), "Status": string(r.Status), "Prefix": ""}
+	if r.Filter != nil {
+		m["Prefix"] = aws.ToString(r.Filter.Prefix)
 	}
-	if a.RetentionDays > 0 {
-		want.Expiration = &types.LifecycleExpiration{Days: aws.Int32(int32(a.RetentionDays))}
+	if r.Expiration != nil {
+		m["ExpirationInDays"] = int(aws.ToInt32(r.Expiration.Days))
 	}
-	out, err := a.s3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &a.Bucket})
-	if err != nil && !hasCode(err, "NoSuchLifecycleConfiguration") {
-		return fmt.Errorf("%s %s: %w", kind, a.Bucket, err)
+	if n := r.NoncurrentVersionExpiration; n != nil {
+		m["NoncurrentVersionExpiration"] = map[string]any{"NoncurrentDays": int(aws.ToInt32(n.NoncurrentDays))}
 	}
-	same := err == nil && len(out.Rules) == 1 && sameRule(out.Rules[0], want)
-	return a.settle(kind, a.Bucket, same, err == nil, func() error {
-		_, err := a.s3.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{
-			Bucket: &a.Bucket, LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: []types.LifecycleRule{want}},
-		})
-		return err
+	if u := r.AbortIncompleteMultipartUpload; u != nil {
+		m["AbortIncompleteMultipartUpload"] = map[string]any{"DaysAfterInitiation": int(aws.ToInt32(u.DaysAfterInitiation))}
+	}
+	if n := len(r.Transitions) + len(r.NoncurrentVersionTransitions); n > 0 {
+		m["Transitions"] = n
+	}
+	return m
+}
+
+func (a *account) writeLifecycle(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+	list, _ := have["others"].([]types.LifecycleRule)
+	days := func(m map[string]any, name, member string) *int32 {
+		return aws.Int32(int32(m[name].(map[string]any)[member].(int)))
+	}
+	for _, v := range r.Properties["Rules"].([]any) {
+		m := v.(map[string]any)
+		rule := types.LifecycleRule{
+			ID: aws.String(m["Id"].(string)), Status: types.ExpirationStatus(m["Status"].(string)), Filter: &types.LifecycleRuleFilter{Prefix: aws.String(m["Prefix"].(string))},
+			NoncurrentVersionExpiration:    &types.NoncurrentVersionExpiration{NoncurrentDays: days(m, "NoncurrentVersionExpiration", "NoncurrentDays")},
+			AbortIncompleteMultipartUpload: &types.AbortIncompleteMultipartUpload{DaysAfterInitiation: days(m, "AbortIncompleteMultipartUpload", "DaysAfterInitiation")},
+		}
+		if n, ok := m["ExpirationInDays"].(int); ok {
+			rule.Expiration = &types.LifecycleExpiration{Days: aws.Int32(int32(n))}
+		}
+		list = append(list, rule)
+	}
+	_, err := a.s3.PutBucketLifecycleConfiguration(ctx, &s3.PutBucketLifecycleConfigurationInput{
+		Bucket: &r.Name, LifecycleConfiguration: &types.BucketLifecycleConfiguration{Rules: list},
+	})
+	return something, err
+}
+
+func (a *account) readLock(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.GetObjectLockConfiguration(ctx, &s3.GetObjectLockConfigurationInput{Bucket: &r.Name})
+	return setting(err, func() Properties {
+		c := out.ObjectLockConfiguration
+		if c == nil || c.Rule == nil || c.Rule.DefaultRetention == nil {
+			return nil
+		}
+		d := c.Rule.DefaultRetention
+		return Properties{"Bucket": r.Name, "Mode": string(d.Mode), "Days": int(aws.ToInt32(d.Days)) + 365*int(aws.ToInt32(d.Years))}
+	}, "ObjectLockConfigurationNotFoundError")
+}
+
+func (a *account) writeLock(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
+	_, err := a.s3.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{Bucket: &r.Name, ObjectLockConfiguration: &types.ObjectLockConfiguration{
+		ObjectLockEnabled: types.ObjectLockEnabledEnabled,
+		Rule:              &types.ObjectLockRule{DefaultRetention: &types.DefaultRetention{Mode: types.ObjectLockRetentionMode(r.str("Mode")), Days: aws.Int32(int32(r.num("Days")))}},
+	}})
+	return something, err
+}
+
+func (a *account) readBucketPolicy(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &r.Name})
+	return setting(err, func() Properties {
+		ours, others := splitPolicy(aws.ToString(out.Policy), r.str("PolicyDocument"))
+		return Properties{"Bucket": r.Name, "PolicyDocument": ours, "others": others}
+	}, "NoSuchBucketPolicy")
+}
+
+func (a *account) writeBucketPolicy(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+	others, _ := have["others"].([]any)
+	policy := joinPolicy(r.str("PolicyDocument"), others)
+	_, err := a.s3.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &r.Name, Policy: &policy})
+	return something, err
+}
+
+// readNotification returns the bucket's notification of the set-up, and all its others.
+func (a *account) readNotification(ctx context.Context, r Resource) (Properties, error) {
+	out, err := a.s3.GetBucketNotificationConfiguration(ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: &r.Name})
+	return setting(err, func() Properties {
+		all := &types.NotificationConfiguration{
+			EventBridgeConfiguration: out.EventBridgeConfiguration, LambdaFunctionConfigurations: out.LambdaFunctionConfigurations,
+			TopicConfigurations: out.TopicConfigurations,
+		}
+		have := Properties{"others": all}
+		for _, q := range out.QueueConfigurations {
+			if aws.ToString(q.Id) != notificationID {
+				all.QueueConfigurations = append(all.QueueConfigurations, q)
+				continue
+			}
+			have["Bucket"], have["Id"], have["QueueArn"] = r.Name, notificationID, aws.ToString(q.QueueArn)
+			var events []string
+			for _, e := range q.Events {
+				events = append(events, string(e))
+			}
+			have["Events"], have["Prefix"], have["Suffix"] = events, "", ""
+			if q.Filter == nil || q.Filter.Key == nil {
+				continue
+			}
+			for _, f := range q.Filter.Key.FilterRules {
+				switch f.Name { // AWS answers with "Prefix" and "Suffix" where "prefix" and "suffix" were given
+				case "prefix", "Prefix":
+					have["Prefix"] = aws.ToString(f.Value)
+				case "suffix", "Suffix":
+					have["Suffix"] = aws.ToString(f.Value)
+				}
+			}
+		}
+		return have
 	})
 }
 
-func sameRule(a, b types.LifecycleRule) bool {
-	type rule struct {
-		id, status, prefix             string
-		expire, noncurrent, abortAfter int32
-		transitions                    int
+func (a *account) putNotification(ctx context.Context, r Resource, have Properties, ours ...types.QueueConfiguration) error {
+	all, _ := have["others"].(*types.NotificationConfiguration)
+	if all == nil {
+		all = &types.NotificationConfiguration{}
 	}
-	of := func(r types.LifecycleRule) (v rule) {
-		v.id, v.status, v.transitions = aws.ToString(r.ID), string(r.Status), len(r.Transitions)+len(r.NoncurrentVersionTransitions)
-		if r.Filter != nil {
-			v.prefix = aws.ToString(r.Filter.Prefix)
-		}
-		if r.Expiration != nil {
-			v.expire = aws.ToInt32(r.Expiration.Days)
-		}
-		if r.NoncurrentVersionExpiration != nil {
-			v.noncurrent = aws.ToInt32(r.NoncurrentVersionExpiration.NoncurrentDays)
-		}
-		if r.AbortIncompleteMultipartUpload != nil {
-			v.abortAfter = aws.ToInt32(r.AbortIncompleteMultipartUpload.DaysAfterInitiation)
-		}
-		return v
-	}
-	return of(a) == of(b)
+	all.QueueConfigurations = append(all.QueueConfigurations, ours...)
+	_, err := a.s3.PutBucketNotificationConfiguration(ctx, &s3.PutBucketNotificationConfigurationInput{Bucket: &r.Name, NotificationConfiguration: all})
+	return err
 }
 
-func (a *applier) bucketPolicy(ctx context.Context) error {
-	const kind = "bucket policy"
-	out, err := a.s3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &a.Bucket})
-	if err != nil && !hasCode(err, "NoSuchBucketPolicy") {
-		return fmt.Errorf("%s %s: %w", kind, a.Bucket, err)
+func (a *account) writeNotification(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+	q := types.QueueConfiguration{
+		Id: aws.String(r.str("Id")), QueueArn: aws.String(r.str("QueueArn")),
+		Filter: &types.NotificationConfigurationFilter{Key: &types.S3KeyFilter{FilterRules: []types.FilterRule{
+			{Name: types.FilterRuleNamePrefix, Value: aws.String(r.str("Prefix"))}, {Name: types.FilterRuleNameSuffix, Value: aws.String(r.str("Suffix"))},
+		}}},
 	}
-	want := a.BucketPolicy()
-	same := err == nil && samePolicy(aws.ToString(out.Policy), want)
-	return a.settle(kind, a.Bucket, same, err == nil, func() error {
-		_, err := a.s3.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &a.Bucket, Policy: &want})
-		return err
-	})
+	events, ok := r.Properties["Events"].([]string)
+	if !ok {
+		return something, fmt.Errorf("events are %T", r.Properties["Events"])
+	}
+	for _, e := range events {
+		q.Events = append(q.Events, types.Event(e))
+	}
+	// A new queue policy takes a while to be seen by S3, which tries the queue.
+	return something, eventually(ctx, func() error { return a.putNotification(ctx, r, have, q) }, "InvalidArgument")
+}
+
+func (a *account) removeNotification(ctx context.Context, r Resource, have Properties) error {
+	if _, ok := have["Id"]; !ok {
+		return nil
+	}
+	return a.putNotification(ctx, r, have)
 }

@@ -1,11 +1,12 @@
 // Package provision is the AWS set-up as data: a trail for AI services, the bucket it delivers to, the log group it
 // writes to and the role it does so with.
 //
-// A [Setup] says what is wanted; its methods give every name, ARN, policy document and event selector of it. They are
-// pure: the same Setup gives the same bytes, and nothing is asked of AWS. So infrastructure programs, [Apply] and checks
-// of a live account go by one definition and can't drift apart. Apply makes an account so, through the AWS APIs.
+// A [Setup] says what is wanted. Its methods give every name, ARN, policy document and event selector of it, and
+// [Setup.Resources] the whole desired state as a list. They are pure: the same Setup gives the same bytes, and nothing is
+// asked of AWS. Infrastructure programs and templates are made from the list, and [Apply], [Plan] and [Down] read
+// and write an account by it through the AWS APIs: so they can't drift apart.
 //
-// It creates no encryption key and deletes nothing.
+// Apply adds to what is there and never replaces it; Down removes what Apply created and keeps what holds something.
 //
 // What holds of every set-up:
 //   - The trail is of all Regions, with global service events and log file validation.

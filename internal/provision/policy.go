@@ -23,7 +23,7 @@ type statement struct {
 // Service principals.
 const (
 	cloudTrail = "cloudtrail.amazonaws.com"
-	bedrock    = "bedrock.amazonaws.com"
+	bedrockAWS = "bedrock.amazonaws.com"
 )
 
 func text(statements ...statement) string {
@@ -80,7 +80,7 @@ func (s Setup) InvocationBucketPolicy() string {
 	s = s.Defaults()
 	arn := s.bucketARN(s.InvocationBucket)
 	return text(statement{
-		Sid: "AmazonBedrockLogsWrite", Effect: "Allow", Principal: service(bedrock), Action: []string{"s3:PutObject"},
+		Sid: "AmazonBedrockLogsWrite", Effect: "Allow", Principal: service(bedrockAWS), Action: []string{"s3:PutObject"},
 		Resource:  []string{arn + "/" + invocationPrefix + "/AWSLogs/" + s.Account + "/BedrockModelInvocationLogs/*"},
 		Condition: s.forBedrock(),
 	}, tlsOnly("s3:*", arn, arn+"/*"))
@@ -162,7 +162,7 @@ func (s Setup) KeyPolicy() string {
 	}
 	if s.InvocationLogging {
 		list = append(list, statement{
-			Sid: "AllowBedrockInvocationLogs", Effect: "Allow", Principal: service(bedrock), Action: []string{"kms:GenerateDataKey"}, Resource: all,
+			Sid: "AllowBedrockInvocationLogs", Effect: "Allow", Principal: service(bedrockAWS), Action: []string{"kms:GenerateDataKey"}, Resource: all,
 			Condition: s.forBedrock(),
 		})
 	}

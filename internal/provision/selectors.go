@@ -29,14 +29,17 @@ const objectType = "AWS::S3::Object"
 func allDataTypes() []string { return catalog.DataTypes() }
 
 // selectorMark begins the names of the set-up's selectors. A trail's other selectors are somebody else's, and are left alone.
-const selectorMark = "aitrail "
+const (
+	selectorMark   = "aitrail "
+	managementName = selectorMark + "management"
+)
 
 // Selectors are the trail's: all management events, reads and writes, and the data events of each of DataTypes. CloudTrail
 // takes one type in a selector only. Were S3 objects among the types, the set-up's own buckets are left out, so that the
 // trail does not record its deliveries.
 func (s Setup) Selectors() []Selector {
 	s = s.Defaults()
-	list := []Selector{{Name: selectorMark + "management", FieldSelectors: []FieldSelector{{Field: "eventCategory", Equals: []string{"Management"}}}}}
+	list := []Selector{{Name: managementName, FieldSelectors: []FieldSelector{{Field: "eventCategory", Equals: []string{"Management"}}}}}
 	types := slices.Clone(s.DataTypes)
 	slices.Sort(types)
 	for _, t := range slices.Compact(types) {

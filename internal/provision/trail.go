@@ -2,10 +2,9 @@ package provision
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,119 +12,291 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 )
 
-// notYet are the errors CloudTrail gives while IAM or S3 haven't spread what was just written.
+// notYet are the errors CloudTrail gives while IAM, S3 or KMS haven't spread what was just written.
 func notYet() []string {
 	return []string{
 		"InvalidCloudWatchLogsRoleArnException", "InvalidCloudWatchLogsLogGroupArnException", "InsufficientS3BucketPolicyException",
-		"S3BucketDoesNotExistException", "InsufficientEncryptionPolicyException",
+		"S3BucketDoesNotExistException", "InsufficientEncryptionPolicyException", "KmsKeyNotFoundException",
 	}
 }
 
-func (a *applier) theTrail(ctx context.Context) error {
+// SelectorLimitError says that the set-up's selectors don't fit beside those that the trail has.
+type SelectorLimitError struct {
+	Others, Ours int // values
+}
+
+func (e *SelectorLimitError) Error() string {
+	return fmt.Sprintf("the trail's own selectors have %d values and the set-up's %d, together more than the %d that a trail takes", e.Others, e.Ours, maxSelectorValues)
+}
+
+func (a *account) readTrail(ctx context.Context, r Resource) (Properties, error) {
 	arn := a.TrailARN()
 	out, err := a.trail.DescribeTrails(ctx, &cloudtrail.DescribeTrailsInput{TrailNameList: []string{arn}, IncludeShadowTrails: aws.Bool(false)})
-	if err != nil && !hasCode(err, "TrailNotFoundException") {
-		return fmt.Errorf("trail %s: %w", a.Trail, err)
+	if hasCode(err, "TrailNotFoundException") || err == nil && len(out.TrailList) == 0 {
+		return nil, nil
 	}
-	group, role, org, on := a.LogGroupARN(), a.RoleARN(), a.Organization != "", aws.Bool(true)
-	if err != nil || len(out.TrailList) == 0 {
-		in := &cloudtrail.CreateTrailInput{
-			Name: &a.Trail, S3BucketName: &a.Bucket, S3KeyPrefix: &a.Prefix, IsMultiRegionTrail: on, IncludeGlobalServiceEvents: on,
-			EnableLogFileValidation: on, CloudWatchLogsLogGroupArn: &group, CloudWatchLogsRoleArn: &role, IsOrganizationTrail: &org,
-			TagsList: a.tagList(),
-		}
-		if a.KMSKey != "" {
-			in.KmsKeyId = &a.KMSKey
-		}
-		return a.settle("trail", a.Trail, false, false, func() error {
-			return eventually(ctx, func() error {
-				_, err := a.trail.CreateTrail(ctx, in)
-				return err
-			}, notYet()...)
-		})
+	if err != nil {
+		return nil, err
 	}
-	return a.settle("trail", a.Trail, a.sameTrail(&out.TrailList[0]), true, func() error {
-		return eventually(ctx, func() error {
-			_, err := a.trail.UpdateTrail(ctx, &cloudtrail.UpdateTrailInput{
-				Name: &arn, S3BucketName: &a.Bucket, S3KeyPrefix: &a.Prefix, IsMultiRegionTrail: on, IncludeGlobalServiceEvents: on,
-				EnableLogFileValidation: on, CloudWatchLogsLogGroupArn: &group, CloudWatchLogsRoleArn: &role, IsOrganizationTrail: &org,
-				KmsKeyId: &a.KMSKey,
-			})
-			return err
-		}, notYet()...)
-	})
+	have := trailProperties(&out.TrailList[0])
+	if have["Tags"], err = a.trailTags(ctx, arn); err != nil {
+		return nil, err
+	}
+	status, err := a.trail.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: &arn})
+	if err != nil {
+		return nil, err
+	}
+	have["IsLogging"] = aws.ToBool(status.IsLogging)
+	selectors, err := a.trail.GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: &arn})
+	if err != nil {
+		return nil, err
+	}
+	ours, others := splitSelectors(selectors)
+	if len(ours) > 0 {
+		have["AdvancedEventSelectors"] = ours
+	}
+	have["others"] = others
+	return have, nil
 }
 
-func (a *applier) sameTrail(t *types.Trail) bool {
-	return aws.ToString(t.S3BucketName) == a.Bucket && aws.ToString(t.S3KeyPrefix) == a.Prefix &&
-		aws.ToBool(t.IsMultiRegionTrail) && aws.ToBool(t.IncludeGlobalServiceEvents) && aws.ToBool(t.LogFileValidationEnabled) &&
-		aws.ToBool(t.IsOrganizationTrail) == (a.Organization != "") && aws.ToString(t.KmsKeyId) == a.KMSKey &&
-		aws.ToString(t.CloudWatchLogsLogGroupArn) == a.LogGroupARN() && aws.ToString(t.CloudWatchLogsRoleArn) == a.RoleARN()
+func trailProperties(t *types.Trail) Properties {
+	have := Properties{
+		"TrailName": aws.ToString(t.Name), "IsMultiRegionTrail": aws.ToBool(t.IsMultiRegionTrail), "IncludeGlobalServiceEvents": aws.ToBool(t.IncludeGlobalServiceEvents),
+		"EnableLogFileValidation": aws.ToBool(t.LogFileValidationEnabled), "IsOrganizationTrail": aws.ToBool(t.IsOrganizationTrail),
+	}
+	for name, v := range map[string]*string{
+		"S3BucketName": t.S3BucketName, "S3KeyPrefix": t.S3KeyPrefix, "KMSKeyId": t.KmsKeyId,
+		"CloudWatchLogsLogGroupArn": t.CloudWatchLogsLogGroupArn, "CloudWatchLogsRoleArn": t.CloudWatchLogsRoleArn,
+	} {
+		if v != nil {
+			have[name] = *v
+		}
+	}
+	return have
 }
 
-func (a *applier) tagList() (list []types.Tag) {
-	for k, v := range a.Tags {
-		list = append(list, types.Tag{Key: &k, Value: &v})
+func (a *account) trailTags(ctx context.Context, arn string) (map[string]string, error) {
+	tags := map[string]string{}
+	pages := cloudtrail.NewListTagsPaginator(a.trail, &cloudtrail.ListTagsInput{ResourceIdList: []string{arn}})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.ResourceTagList {
+			for _, t := range r.TagsList {
+				tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+			}
+		}
 	}
-	sort.Slice(list, func(i, j int) bool { return *list[i].Key < *list[j].Key })
+	return tags, nil
+}
+
+func (a *account) writeTrail(ctx context.Context, r Resource, have Properties, changed []string) (effect, error) {
+	arn := a.TrailARN()
+	if have == nil {
+		if err := a.createTrail(ctx, r); err != nil {
+			return something, err
+		}
+		if err := a.writeSelectors(ctx, r, Properties{}, new(effect)); err != nil {
+			return something, err
+		}
+		_, err := a.trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: &arn})
+		return something, err
+	}
+	done := nothing
+	if slices.ContainsFunc(changed, func(name string) bool {
+		return name != "Tags" && name != "IsLogging" && name != "AdvancedEventSelectors"
+	}) {
+		done = something
+		if err := a.updateTrail(ctx, r, arn); err != nil {
+			return done, err
+		}
+	}
+	if slices.Contains(changed, "Tags") {
+		done = something
+		if _, err := a.trail.AddTags(ctx, &cloudtrail.AddTagsInput{ResourceId: &arn, TagsList: trailTagList(r.tags())}); err != nil {
+			return done, err
+		}
+	}
+	if slices.Contains(changed, "AdvancedEventSelectors") {
+		if err := a.writeSelectors(ctx, r, have, &done); err != nil {
+			return done, err
+		}
+	}
+	if slices.Contains(changed, "IsLogging") {
+		done = something
+		if _, err := a.trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: &arn}); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+func (a *account) createTrail(ctx context.Context, r Resource) error {
+	on := func(name string) *bool { return aws.Bool(r.flag(name)) }
+	in := &cloudtrail.CreateTrailInput{
+		Name: &r.Name, S3BucketName: aws.String(r.str("S3BucketName")), S3KeyPrefix: aws.String(r.str("S3KeyPrefix")),
+		IsMultiRegionTrail: on("IsMultiRegionTrail"), IncludeGlobalServiceEvents: on("IncludeGlobalServiceEvents"),
+		EnableLogFileValidation: on("EnableLogFileValidation"), IsOrganizationTrail: on("IsOrganizationTrail"),
+		CloudWatchLogsLogGroupArn: aws.String(r.str("CloudWatchLogsLogGroupArn")), CloudWatchLogsRoleArn: aws.String(r.str("CloudWatchLogsRoleArn")),
+		TagsList: trailTagList(a.marked(r)),
+	}
+	if key := r.str("KMSKeyId"); key != "" {
+		in.KmsKeyId = &key
+	}
+	return eventually(ctx, func() error {
+		_, err := a.trail.CreateTrail(ctx, in)
+		return err
+	}, notYet()...)
+}
+
+func (a *account) updateTrail(ctx context.Context, r Resource, arn string) error {
+	on := func(name string) *bool { return aws.Bool(r.flag(name)) }
+	in := &cloudtrail.UpdateTrailInput{
+		Name: &arn, S3BucketName: aws.String(r.str("S3BucketName")), S3KeyPrefix: aws.String(r.str("S3KeyPrefix")),
+		IsMultiRegionTrail: on("IsMultiRegionTrail"), IncludeGlobalServiceEvents: on("IncludeGlobalServiceEvents"),
+		EnableLogFileValidation: on("EnableLogFileValidation"), IsOrganizationTrail: on("IsOrganizationTrail"),
+		CloudWatchLogsLogGroupArn: aws.String(r.str("CloudWatchLogsLogGroupArn")), CloudWatchLogsRoleArn: aws.String(r.str("CloudWatchLogsRoleArn")),
+	}
+	if key := r.str("KMSKeyId"); key != "" {
+		in.KmsKeyId = &key
+	}
+	return eventually(ctx, func() error {
+		_, err := a.trail.UpdateTrail(ctx, in)
+		return err
+	}, notYet()...)
+}
+
+func (a *account) removeTrail(ctx context.Context, _ Resource, _ Properties) error {
+	_, err := a.trail.DeleteTrail(ctx, &cloudtrail.DeleteTrailInput{Name: aws.String(a.TrailARN())})
+	return err
+}
+
+func trailTagList(tags map[string]string) (list []types.Tag) {
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, types.Tag{Key: &k, Value: aws.String(tags[k])})
+	}
 	return list
 }
 
-// tags adds the tags that are missing; others are not the set-up's business.
-func (a *applier) tags(ctx context.Context) error {
-	const kind = "trail tags"
-	arn := a.TrailARN()
-	out, err := a.trail.ListTags(ctx, &cloudtrail.ListTagsInput{ResourceIdList: []string{arn}})
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", kind, a.Trail, err)
-	}
-	have := map[string]string{}
-	for _, r := range out.ResourceTagList {
-		for _, t := range r.TagsList {
-			have[aws.ToString(t.Key)] = aws.ToString(t.Value)
+// splitSelectors tells the set-up's selectors of a trail, in the order of [Setup.Selectors], from all others. Basic
+// selectors are others, as the advanced ones that mean the same.
+func splitSelectors(out *cloudtrail.GetEventSelectorsOutput) (ours []Selector, others []types.AdvancedEventSelector) {
+	for _, s := range out.AdvancedEventSelectors {
+		if strings.HasPrefix(aws.ToString(s.Name), selectorMark) {
+			ours = append(ours, selectorOf(s))
+		} else {
+			others = append(others, s)
 		}
 	}
-	same := true
-	for k, v := range a.Tags {
-		got, ok := have[k]
-		same = same && ok && got == v
-	}
-	return a.settle(kind, a.Trail, same, len(have) > 0, func() error {
-		_, err := a.trail.AddTags(ctx, &cloudtrail.AddTagsInput{ResourceId: &arn, TagsList: a.tagList()})
-		return err
+	others = append(others, advancedOf(out.EventSelectors)...)
+	slices.SortFunc(ours, func(a, b Selector) int {
+		if a.Name == managementName || b.Name == managementName {
+			return boolOrder(b.Name == managementName) - boolOrder(a.Name == managementName)
+		}
+		return strings.Compare(a.Name, b.Name)
 	})
+	return ours, others
 }
 
-// selectors sees to the trail's event selectors. One refused type fails a whole PutEventSelectors, and the answer doesn't
-// say which it was. So types are added to those the trail has by halves; what it records never shrinks meanwhile.
-func (a *applier) selectors(ctx context.Context) error {
-	const kind = "event selectors"
+func boolOrder(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// selectorOf is an advanced selector as a Selector. Operators that the set-up's selectors never have are told of by a
+// field that they never have either, so such a selector differs from every wanted one.
+func selectorOf(s types.AdvancedEventSelector) Selector {
+	out := Selector{Name: aws.ToString(s.Name)}
+	for _, f := range s.FieldSelectors {
+		g := FieldSelector{Field: aws.ToString(f.Field), Equals: f.Equals, NotStartsWith: f.NotStartsWith}
+		if len(g.Equals) == 0 {
+			g.Equals = nil
+		}
+		if len(g.NotStartsWith) == 0 {
+			g.NotStartsWith = nil
+		}
+		out.FieldSelectors = append(out.FieldSelectors, g)
+		if len(f.NotEquals)+len(f.StartsWith)+len(f.EndsWith)+len(f.NotEndsWith) > 0 {
+			out.FieldSelectors = append(out.FieldSelectors, FieldSelector{Field: "and more of " + g.Field})
+		}
+	}
+	return out
+}
+
+// advancedOf are advanced selectors that choose what basic ones do: a trail has either. The default of a trail without
+// selectors, all management events, is left out: the set-up's first says the same.
+func advancedOf(basic []types.EventSelector) (list []types.AdvancedEventSelector) {
+	field := func(name string, values ...string) types.AdvancedFieldSelector {
+		return types.AdvancedFieldSelector{Field: &name, Equals: values}
+	}
+	for i, b := range basic {
+		var reads []types.AdvancedFieldSelector
+		switch b.ReadWriteType {
+		case types.ReadWriteTypeReadOnly:
+			reads = append(reads, field("readOnly", "true"))
+		case types.ReadWriteTypeWriteOnly:
+			reads = append(reads, field("readOnly", "false"))
+		}
+		add := func(name string, fields ...types.AdvancedFieldSelector) {
+			list = append(list, types.AdvancedEventSelector{Name: aws.String(fmt.Sprintf("%s (was basic selector %d)", name, i+1)), FieldSelectors: append(fields, reads...)})
+		}
+		if b.IncludeManagementEvents == nil || *b.IncludeManagementEvents {
+			fields := []types.AdvancedFieldSelector{field("eventCategory", "Management")}
+			if len(b.ExcludeManagementEventSources) > 0 {
+				fields = append(fields, types.AdvancedFieldSelector{Field: aws.String("eventSource"), NotEquals: b.ExcludeManagementEventSources})
+			}
+			if len(fields)+len(reads) > 1 {
+				add("management", fields...)
+			}
+		}
+		for _, d := range b.DataResources {
+			kind := aws.ToString(d.Type)
+			fields := []types.AdvancedFieldSelector{field("eventCategory", "Data"), field("resources.type", kind)}
+			if !slices.ContainsFunc(d.Values, func(arn string) bool { return strings.Count(arn, ":") == 2 }) { // "arn:aws:s3" is all of S3
+				fields = append(fields, types.AdvancedFieldSelector{Field: aws.String("resources.ARN"), StartsWith: d.Values})
+			}
+			add(kind, fields...)
+		}
+	}
+	return list
+}
+
+// writeSelectors sees to the trail's event selectors; others than the set-up's stay. One refused type fails a whole
+// PutEventSelectors, and the answer doesn't say which it was. So types are added to those the trail has by halves; what it
+// records never shrinks meanwhile. done becomes something when a selector was changed.
+func (a *account) writeSelectors(ctx context.Context, r Resource, have Properties, done *effect) error {
 	arn := a.TrailARN()
-	out, err := a.trail.GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: &arn})
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", kind, a.Trail, err)
+	others, _ := have["others"].([]types.AdvancedEventSelector)
+	live, _ := have["AdvancedEventSelectors"].([]Selector)
+	want, _ := r.Properties["AdvancedEventSelectors"].([]Selector)
+	if n := advancedValues(others); n+values(want) > maxSelectorValues {
+		return &SelectorLimitError{n, values(want)}
 	}
-	have := map[string]string{}
-	for _, s := range out.AdvancedEventSelectors {
-		have[aws.ToString(s.Name)] = canonical(s)
+	now := map[string]string{}
+	for _, s := range live {
+		now[s.Name] = shown(s)
 	}
-	want := a.Selectors()
-	changed := len(out.EventSelectors) > 0
+	changed := false
 	var accepted, missing []Selector
 	for i, s := range want {
-		got, ok := have[s.Name]
-		delete(have, s.Name)
-		if ok && got == canonical(s.advanced()) {
+		got, ok := now[s.Name]
+		delete(now, s.Name)
+		switch {
+		case ok && got == shown(s):
 			accepted = append(accepted, s)
-		} else if ok || i == 0 {
+		case ok || i == 0:
 			accepted, changed = append(accepted, s), true // differs, or is the selector of management events
-		} else {
+		default:
 			missing = append(missing, s)
 		}
 	}
-	changed = changed || len(have) > 0
+	changed = changed || len(now) > 0
 	put := func(list []Selector) error {
-		in := &cloudtrail.PutEventSelectorsInput{TrailName: &arn}
+		in := &cloudtrail.PutEventSelectorsInput{TrailName: &arn, AdvancedEventSelectors: slices.Clone(others)}
 		for _, s := range list {
 			in.AdvancedEventSelectors = append(in.AdvancedEventSelectors, s.advanced())
 		}
@@ -136,20 +307,14 @@ func (a *applier) selectors(ctx context.Context) error {
 	if err == nil && changed && !wrote {
 		err, wrote = put(accepted), true
 	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", kind, a.Trail, err)
-	}
-	action := Unchanged
 	if wrote {
-		action = Updated
+		*done = something
 	}
-	a.done(kind, a.Trail, action)
+	a.leftOut = nil
 	for _, s := range refused {
-		name := strings.TrimPrefix(s.Name, selectorMark)
-		a.leftOut = append(a.leftOut, name)
-		a.done("data events", name, LeftOut)
+		a.leftOut = append(a.leftOut, strings.TrimPrefix(s.Name, selectorMark))
 	}
-	return nil
+	return err
 }
 
 // grow puts accepted and as many of missing as are not refused.
@@ -185,33 +350,13 @@ func (s Selector) advanced() types.AdvancedEventSelector {
 	return out
 }
 
-// canonical is a selector as text, for comparing.
-func canonical(s types.AdvancedEventSelector) string {
-	fields := slices.Clone(s.FieldSelectors)
-	for i := range fields { // no operator and an operator without values are the same
-		for _, values := range []*[]string{&fields[i].Equals, &fields[i].NotEquals, &fields[i].StartsWith, &fields[i].NotStartsWith, &fields[i].EndsWith, &fields[i].NotEndsWith} {
-			if len(*values) == 0 {
-				*values = nil
-			}
+// advancedValues counts the values of all conditions of the selectors.
+func advancedValues(list []types.AdvancedEventSelector) int {
+	n := 0
+	for _, s := range list {
+		for _, f := range s.FieldSelectors {
+			n += len(f.Equals) + len(f.NotEquals) + len(f.StartsWith) + len(f.NotStartsWith) + len(f.EndsWith) + len(f.NotEndsWith)
 		}
 	}
-	sort.Slice(fields, func(i, j int) bool { return aws.ToString(fields[i].Field) < aws.ToString(fields[j].Field) })
-	text, err := json.Marshal(fields)
-	if err != nil {
-		panic(err) // strings encode
-	}
-	return string(text)
-}
-
-func (a *applier) logging(ctx context.Context) error {
-	const kind = "logging"
-	arn := a.TrailARN()
-	out, err := a.trail.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: &arn})
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", kind, a.Trail, err)
-	}
-	return a.settle(kind, a.Trail, aws.ToBool(out.IsLogging), out.StopLoggingTime != nil, func() error {
-		_, err := a.trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: &arn})
-		return err
-	})
+	return n
 }

@@ -195,6 +195,12 @@ func (s *Service) Access(c *awsapi.Call) []awsapi.Access {
 	return []awsapi.Access{a}
 }
 
+// Conditions says that a call came over TLS: the endpoint, on loopback, stands for AWS's TLS endpoint, and a queue's policy that
+// denies all else must not lock everyone out. S3 does the same.
+func (s *Service) Conditions(*awsapi.Call) policy.Context {
+	return policy.Context{"aws:SecureTransport": {"true"}}
+}
+
 // ResourcePolicy returns the policy of the queue with that ARN, nil for none.
 func (s *Service) ResourcePolicy(arn string) *policy.Document {
 	region, name, ok := parseARN(arn)

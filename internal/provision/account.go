@@ -1,0 +1,190 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/athena"
+	"github.com/aws/aws-sdk-go-v2/service/bedrock"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/glue"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/organizations"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+)
+
+// markTag is a tag on what Apply created; its value is the trail's name.
+const markTag = "aitrail:set-up"
+
+// account is an AWS account that a set-up is made or looked at in.
+type account struct {
+	Setup
+	s3       *s3.Client
+	iam      *iam.Client
+	logs     *cloudwatchlogs.Client
+	trail    *cloudtrail.Client
+	kms      *kms.Client
+	sqs      *sqs.Client
+	bedrock  *bedrock.Client
+	glue     *glue.Client
+	athena   *athena.Client
+	orgs     *organizations.Client
+	progress func(Step)
+
+	steps    []Step
+	leftOut  []string
+	removing bool   // for Down: a key that is to be deleted is no fault
+	keyARN   string // of the set-up's own key, once it has been read or made
+}
+
+func newAccount(cfg aws.Config, s Setup, progress func(Step)) *account {
+	s = s.Defaults()
+	if progress == nil {
+		progress = func(Step) {}
+	}
+	cfg = cfg.Copy()
+	cfg.Region = s.Region
+	return &account{
+		Setup: s, progress: progress,
+		// Endpoints other than AWS's own are addressed by path: a bucket's name there need not resolve.
+		s3:  s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }),
+		iam: iam.NewFromConfig(cfg), logs: cloudwatchlogs.NewFromConfig(cfg), trail: cloudtrail.NewFromConfig(cfg), kms: kms.NewFromConfig(cfg),
+		sqs: sqs.NewFromConfig(cfg), bedrock: bedrock.NewFromConfig(cfg), glue: glue.NewFromConfig(cfg), athena: athena.NewFromConfig(cfg),
+		orgs: organizations.NewFromConfig(cfg),
+	}
+}
+
+// effect is what a write turned out to have done.
+type effect bool
+
+const (
+	something effect = true
+	nothing   effect = false // AWS refused what was to change, and the set-up holds without it
+)
+
+// driver reads and writes one kind of resource.
+type driver struct {
+	// read returns the resource as it is, in the shape of the wanted properties, and what write needs besides. nil
+	// means that there is none. "Tags" are all its tags.
+	read func(context.Context, Resource) (Properties, error)
+	// write creates the resource where have is nil, and else makes the changed properties so.
+	write func(ctx context.Context, r Resource, have Properties, changed []string) (effect, error)
+	// remove is nil where the resource goes with the one that it is a setting of.
+	remove func(ctx context.Context, r Resource, have Properties) error
+	// holds tells whether something would be lost with the resource. nil means nothing.
+	holds func(context.Context, Resource) (bool, error)
+}
+
+func (a *account) driver(kind Kind) driver {
+	switch kind {
+	case KindKey:
+		return driver{read: a.readKey, write: a.writeKey, remove: a.removeKey}
+	case KindKeyAlias:
+		return driver{read: a.readAlias, write: a.writeAlias}
+	case KindBucket:
+		return driver{read: a.readBucket, write: a.writeBucket, remove: a.removeBucket, holds: a.bucketHolds}
+	case KindPublicAccess:
+		return driver{read: a.readPublicAccess, write: a.writePublicAccess}
+	case KindOwnership:
+		return driver{read: a.readOwnership, write: a.writeOwnership}
+	case KindVersioning:
+		return driver{read: a.readVersioning, write: a.writeVersioning}
+	case KindEncryption:
+		return driver{read: a.readEncryption, write: a.writeEncryption}
+	case KindLifecycle:
+		return driver{read: a.readLifecycle, write: a.writeLifecycle}
+	case KindObjectLock:
+		return driver{read: a.readLock, write: a.writeLock}
+	case KindBucketPolicy:
+		return driver{read: a.readBucketPolicy, write: a.writeBucketPolicy}
+	case KindQueue:
+		return driver{read: a.readQueue, write: a.writeQueue, remove: a.removeQueue}
+	case KindQueuePolicy:
+		return driver{read: a.readQueuePolicy, write: a.writeQueuePolicy}
+	case KindNotification:
+		return driver{read: a.readNotification, write: a.writeNotification, remove: a.removeNotification}
+	case KindLogGroup:
+		return driver{read: a.readLogGroup, write: a.writeLogGroup, remove: a.removeLogGroup, holds: a.logGroupHolds}
+	case KindRole:
+		return driver{read: a.readRole, write: a.writeRole, remove: a.removeRole}
+	case KindRolePolicy:
+		return driver{read: a.readRolePolicy, write: a.writeRolePolicy}
+	case KindTrail:
+		return driver{read: a.readTrail, write: a.writeTrail, remove: a.removeTrail}
+	case KindInvocationLogging:
+		return driver{read: a.readInvocationLogging, write: a.writeInvocationLogging, remove: a.removeInvocationLogging}
+	case KindDatabase:
+		return driver{read: a.readDatabase, write: a.writeDatabase, remove: a.removeDatabase, holds: a.databaseHolds}
+	case KindWorkgroup:
+		return driver{read: a.readWorkgroup, write: a.writeWorkgroup, remove: a.removeWorkgroup}
+	case KindDelegatedAdmin:
+		return driver{read: a.readDelegatedAdmin, write: a.writeDelegatedAdmin}
+	}
+	panic("no driver for " + kind)
+}
+
+// resolve replaces references in a resource's properties as far as they are known.
+func (a *account) resolve(r Resource) Resource {
+	if a.keyARN == "" {
+		return r
+	}
+	r.Properties = maps.Clone(r.Properties)
+	for name, v := range r.Properties {
+		switch v := v.(type) {
+		case string:
+			if v == KeyARN {
+				r.Properties[name] = a.keyARN
+			}
+		case map[string]any:
+			v = maps.Clone(v)
+			for k, member := range v {
+				if member == KeyARN {
+					v[k] = a.keyARN
+				}
+			}
+			r.Properties[name] = v
+		}
+	}
+	return r
+}
+
+// marked are the tags that a new resource gets: those wanted, and the mark.
+func (a *account) marked(r Resource) map[string]string {
+	tags := map[string]string{markTag: a.Trail}
+	wanted, _ := r.Properties["Tags"].(map[string]string)
+	maps.Copy(tags, wanted)
+	return tags
+}
+
+// str, num and flag are a property's value; the zero value where it isn't wanted.
+func (r Resource) str(name string) string { s, _ := r.Properties[name].(string); return s }
+func (r Resource) num(name string) int    { n, _ := r.Properties[name].(int); return n }
+func (r Resource) flag(name string) bool  { b, _ := r.Properties[name].(bool); return b }
+func (r Resource) tags() map[string]string {
+	t, _ := r.Properties["Tags"].(map[string]string)
+	return t
+}
+
+func (a *account) outputs(ctx context.Context) (Outputs, error) {
+	o := Outputs{
+		Bucket: a.Bucket, TrailARN: a.TrailARN(), Trail: a.Trail, Prefix: a.Prefix, Region: a.Region, LogGroup: a.LogGroup,
+		LogGroupARN: a.LogGroupARN(), RoleARN: a.RoleARN(), KMSKeyARN: a.KMSKey, InvocationBucket: a.InvocationBucket,
+		LakeBucket: a.LakeBucket, Database: a.Database, Workgroup: a.Workgroup, LeftOut: append([]string{}, a.leftOut...),
+	}
+	if a.OwnKey {
+		o.KMSKeyARN = a.keyARN
+	}
+	if !a.NoQueue {
+		url, err := a.queueURL(ctx)
+		if err != nil && !errors.Is(err, errNoQueue) {
+			return o, err
+		}
+		o.QueueURL, o.QueueARN = url, a.QueueARN()
+	}
+	return o, nil
+}
