@@ -21,6 +21,7 @@ import (
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/provision"
+	"github.com/aitrail/aitrail/internal/provision/live"
 	"github.com/aitrail/aitrail/internal/query"
 )
 
@@ -121,7 +122,7 @@ func (d *demonstration) play(ctx context.Context) error {
 	at := demo.Endpoint{URL: d.server.url, Region: "us-east-1", AccessKeyID: id, SecretAccessKey: secret}
 	d.step("setting up bucket, policy, role, log group and trail, through the AWS APIs")
 	var err error
-	if d.outputs, err = provision.Apply(ctx, at.Config(), provision.Setup{Account: "111122223333", Region: at.Region}, nil); err != nil {
+	if d.outputs, err = live.Apply(ctx, at.Config(), provision.Setup{Account: "111122223333", Region: at.Region}, nil); err != nil {
 		return fmt.Errorf("setting up: %w", err)
 	}
 	if d.traffic, err = demo.Run(ctx, at, d.step); err != nil {

@@ -29,6 +29,7 @@ import (
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/object"
 	"github.com/aitrail/aitrail/internal/provision"
+	"github.com/aitrail/aitrail/internal/provision/live"
 )
 
 // life is `aitrail local` from a start to its end.
@@ -187,7 +188,7 @@ func TestKillLocal(t *testing.T) {
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(7, 9))
 	l := begin(t, dir)
-	trail, err := provision.Apply(ctx, l.at.Config(), provision.Setup{Account: "111122223333", Region: l.at.Region}, nil)
+	trail, err := live.Apply(ctx, l.at.Config(), provision.Setup{Account: "111122223333", Region: l.at.Region}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

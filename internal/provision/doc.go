@@ -3,10 +3,8 @@
 //
 // A [Setup] says what is wanted. Its methods give every name, ARN, policy document and event selector of it, and
 // [Setup.Resources] the whole desired state as a list. They are pure: the same Setup gives the same bytes, and nothing is
-// asked of AWS. Infrastructure programs and templates are made from the list, and [Apply], [Plan] and [Down] read
-// and write an account by it through the AWS APIs: so they can't drift apart.
-//
-// Apply adds to what is there and never replaces it; Down removes what Apply created and keeps what holds something.
+// asked of AWS. Infrastructure programs and templates are made from the list, and package live reads and writes an
+// account by it through the AWS APIs: so they can't drift apart.
 //
 // What holds of every set-up:
 //   - The trail is of all Regions, with global service events and log file validation.

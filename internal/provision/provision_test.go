@@ -423,3 +423,14 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+func ExampleSetup_Selectors() {
+	s := provision.Setup{Account: "111122223333", Region: "eu-central-1", DataTypes: []string{"AWS::Bedrock::AgentAlias"}}
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(s.Selectors()); err != nil {
+		panic(err)
+	}
+	fmt.Print(b.String())
+	// Output:
+	// [{"Name":"aitrail management","FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]}]},{"Name":"aitrail AWS::Bedrock::AgentAlias","FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]},{"Field":"resources.type","Equals":["AWS::Bedrock::AgentAlias"]}]}]
+}

@@ -46,6 +46,21 @@ type Resource struct {
 	Holds string `json:"holds,omitempty"`
 }
 
+// Text is a property's text. Like its fellows it returns the zero value for what isn't wanted.
+func (r Resource) Text(name string) string { s, _ := r.Properties[name].(string); return s }
+
+// Int is a property's number.
+func (r Resource) Int(name string) int { n, _ := r.Properties[name].(int); return n }
+
+// Bool tells whether a property is set and true.
+func (r Resource) Bool(name string) bool { b, _ := r.Properties[name].(bool); return b }
+
+// Tags are those wanted, which are not all that the resource may have.
+func (r Resource) Tags() map[string]string {
+	t, _ := r.Properties["Tags"].(map[string]string)
+	return t
+}
+
 // KeyARN stands in properties for the ARN of the set-up's own key, which only AWS knows. It never is part of a longer string.
 const KeyARN = "${key.arn}"
 
@@ -53,6 +68,7 @@ const KeyARN = "${key.arn}"
 const (
 	invocationPrefix = "bedrock"
 	notificationID   = "aitrail"
+	ruleID           = "aitrail" // begins the ids of lifecycle rules
 	roleDescription  = "CloudTrail writes the events of the trail to CloudWatch Logs with it"
 )
 
@@ -72,7 +88,7 @@ func (s Setup) key() string {
 }
 
 // Resources is the whole desired state: each resource after those it depends on, always in the same order. The set-up must be
-// valid. [Apply], checks, templates and Pulumi programs are all made from it.
+// valid. Package live, templates and Pulumi programs all go by it.
 func (s Setup) Resources() []Resource {
 	s = s.Defaults()
 	var list []Resource

@@ -6,8 +6,8 @@ import (
 	"github.com/aitrail/aitrail/internal/catalog"
 )
 
-// maxSelectorValues is how many values all the conditions of a trail's advanced event selectors may have.
-const maxSelectorValues = 500
+// MaxSelectorValues is how many values all the conditions of a trail's advanced event selectors may have.
+const MaxSelectorValues = 500
 
 // Selector is an advanced event selector, in CloudTrail's own shape
 // (https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_AdvancedEventSelector.html).
@@ -28,18 +28,18 @@ const objectType = "AWS::S3::Object"
 
 func allDataTypes() []string { return catalog.DataTypes() }
 
-// selectorMark begins the names of the set-up's selectors. A trail's other selectors are somebody else's, and are left alone.
-const (
-	selectorMark   = "aitrail "
-	managementName = selectorMark + "management"
-)
+// SelectorPrefix begins the names of the set-up's selectors. A trail's other selectors are somebody else's, and are left alone.
+const SelectorPrefix = "aitrail "
+
+// ManagementSelector is the name of the one that selects management events.
+const ManagementSelector = SelectorPrefix + "management"
 
 // Selectors are the trail's: all management events, reads and writes, and the data events of each of DataTypes. CloudTrail
 // takes one type in a selector only. Were S3 objects among the types, the set-up's own buckets are left out, so that the
 // trail does not record its deliveries.
 func (s Setup) Selectors() []Selector {
 	s = s.Defaults()
-	list := []Selector{{Name: managementName, FieldSelectors: []FieldSelector{{Field: "eventCategory", Equals: []string{"Management"}}}}}
+	list := []Selector{{Name: ManagementSelector, FieldSelectors: []FieldSelector{{Field: "eventCategory", Equals: []string{"Management"}}}}}
 	types := slices.Clone(s.DataTypes)
 	slices.Sort(types)
 	for _, t := range slices.Compact(types) {
@@ -50,7 +50,7 @@ func (s Setup) Selectors() []Selector {
 		if t == objectType {
 			fields = append(fields, FieldSelector{Field: "resources.ARN", NotStartsWith: s.ownObjects()})
 		}
-		list = append(list, Selector{Name: selectorMark + t, FieldSelectors: fields})
+		list = append(list, Selector{Name: SelectorPrefix + t, FieldSelectors: fields})
 	}
 	return list
 }
@@ -66,8 +66,8 @@ func (s Setup) ownObjects() []string {
 	return list
 }
 
-// values counts the values of all conditions of the selectors.
-func values(list []Selector) int {
+// SelectorValues counts the values of all conditions of the selectors.
+func SelectorValues(list []Selector) int {
 	n := 0
 	for _, s := range list {
 		for _, f := range s.FieldSelectors {

@@ -191,8 +191,8 @@ func (s Setup) Validate() error {
 			return &InvalidError{c.field, c.value, c.reason}
 		}
 	}
-	if n := values(s.Selectors()); n > maxSelectorValues {
-		return &InvalidError{"data_types", fmt.Sprint(len(s.DataTypes)), fmt.Sprintf("are %d values in the trail's selectors, which hold %d: leave some out with --exclude", n, maxSelectorValues)}
+	if n := SelectorValues(s.Selectors()); n > MaxSelectorValues {
+		return &InvalidError{"data_types", fmt.Sprint(len(s.DataTypes)), fmt.Sprintf("are %d values in the trail's selectors, which hold %d: leave some out with --exclude", n, MaxSelectorValues)}
 	}
 	return nil
 }

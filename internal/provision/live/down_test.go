@@ -1,4 +1,4 @@
-package provision_test
+package live_test
 
 import (
 	"errors"
@@ -17,13 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aitrail/aitrail/internal/provision"
+	"github.com/aitrail/aitrail/internal/provision/live"
 )
 
 // down runs Down and returns its steps as "ID: action reason".
 func down(t *testing.T, e *local, s provision.Setup) []string {
 	t.Helper()
 	var steps []string
-	err := provision.Down(t.Context(), e.config(), s, func(s provision.Step) {
+	err := live.Down(t.Context(), e.config(), s, func(s live.Step) {
 		steps = append(steps, strings.TrimSpace(s.ID+": "+string(s.Action)+" "+s.Reason))
 	})
 	if err != nil {
@@ -80,7 +81,7 @@ func TestDownRemovesAllThatIsEmpty(t *testing.T) {
 		}
 		return 0, ""
 	})
-	if _, err := provision.Apply(t.Context(), cfg, s, nil); !provision.IsAccessDenied(err) {
+	if _, err := live.Apply(t.Context(), cfg, s, nil); !live.IsAccessDenied(err) {
 		t.Fatal(err)
 	}
 	keys := kms.NewFromConfig(e.config())
@@ -113,7 +114,7 @@ func TestDownGoesOnAfterAnyFailure(t *testing.T) {
 	cfg.HTTPClient = connection
 	for range 400 {
 		connection.hit = ""
-		err := provision.Down(t.Context(), cfg, s, nil)
+		err := live.Down(t.Context(), cfg, s, nil)
 		if (err == nil) != (connection.hit == "") {
 			t.Fatalf("%q: %v", connection.hit, err)
 		}
@@ -124,7 +125,7 @@ func TestDownGoesOnAfterAnyFailure(t *testing.T) {
 	if n := len(connection.seen); n < 30 || connection.hit != "" {
 		t.Errorf("%d failures, the last %q", n, connection.hit)
 	}
-	plan, err := provision.Plan(t.Context(), e.config(), s)
+	plan, err := live.Plan(t.Context(), e.config(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func TestDownGoesOnAfterAnyFailure(t *testing.T) {
 		if step.ID == "log-bucket-notification" {
 			kept = false
 		}
-		if (step.Action == provision.Create) == kept {
+		if (step.Action == live.Create) == kept {
 			t.Errorf("afterwards: %s: %s %v", step.ID, step.Action, step.Err)
 		}
 	}
@@ -245,13 +246,13 @@ func TestSelectorsThatDontFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = provision.Apply(t.Context(), e.config(), here(), nil)
-	var limit *provision.SelectorLimitError
+	_, err = live.Apply(t.Context(), e.config(), here(), nil)
+	var limit *live.SelectorLimitError
 	if !errors.As(err, &limit) || limit.Others != 492 || !strings.Contains(err.Error(), "492") {
 		t.Errorf("got %v", err)
 	}
 	e.called()
-	if _, err := provision.Apply(t.Context(), e.config(), s, nil); err != nil {
+	if _, err := live.Apply(t.Context(), e.config(), s, nil); err != nil {
 		t.Errorf("few selectors fit: %v", err)
 	}
 }
@@ -285,9 +286,9 @@ func TestBucketOfAnotherAccount(t *testing.T) {
 		e := startEndpoint(t)
 		cfg := e.config()
 		cfg.HTTPClient = fake
-		_, err := provision.Apply(t.Context(), cfg, here(), nil)
-		var taken *provision.BucketError
-		var partial *provision.PartialError
+		_, err := live.Apply(t.Context(), cfg, here(), nil)
+		var taken *live.BucketError
+		var partial *live.PartialError
 		if !errors.As(err, &taken) || !errors.As(err, &partial) || taken.Bucket != here().Defaults().Bucket || len(partial.Done) != 0 || len(partial.Left) < 10 {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -303,15 +304,15 @@ func TestAccessDeniedHalfway(t *testing.T) {
 		}
 		return 0, ""
 	})
-	_, err := provision.Apply(t.Context(), cfg, here(), nil)
-	var partial *provision.PartialError
-	if !errors.As(err, &partial) || !provision.IsAccessDenied(err) {
+	_, err := live.Apply(t.Context(), cfg, here(), nil)
+	var partial *live.PartialError
+	if !errors.As(err, &partial) || !live.IsAccessDenied(err) {
 		t.Fatalf("got %v", err)
 	}
 	if partial.Failed.ID != "queue" || len(partial.Done) != 7 || len(partial.Done)+1+len(partial.Left) != len(here().Resources()) {
 		t.Errorf("failed at %s, %d done, %d left", partial.Failed.ID, len(partial.Done), len(partial.Left))
 	}
-	plan, err := provision.Plan(t.Context(), cfg, here())
+	plan, err := live.Plan(t.Context(), cfg, here())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,8 +344,8 @@ func TestTrailLimit(t *testing.T) {
 		}
 	}
 	s.Trail = "sixth"
-	_, err := provision.Apply(t.Context(), e.config(), s, nil)
-	var partial *provision.PartialError
+	_, err := live.Apply(t.Context(), e.config(), s, nil)
+	var partial *live.PartialError
 	if !errors.As(err, &partial) || partial.Failed.Kind != provision.KindTrail || !strings.Contains(err.Error(), "MaximumNumberOfTrails") {
 		t.Errorf("got %v", err)
 	}

@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // BucketError is a bucket that the set-up can't have.
@@ -20,7 +22,7 @@ type BucketError struct {
 func (e *BucketError) Error() string { return "bucket " + e.Bucket + " " + e.Reason }
 func (e *BucketError) Unwrap() error { return e.Err }
 
-func (a *account) readBucket(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readBucket(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &r.Name, ExpectedBucketOwner: &a.Account})
 	switch {
 	case hasCode(err, "NotFound", "NoSuchBucket"):
@@ -35,7 +37,7 @@ func (a *account) readBucket(ctx context.Context, r Resource) (Properties, error
 	if region := aws.ToString(out.BucketRegion); region != "" && region != a.Region {
 		return nil, &BucketError{r.Name, "is in " + region + ", not in " + a.Region, nil}
 	}
-	have := Properties{"BucketName": r.Name, "ObjectLockEnabled": true} // an older bucket gets its lock with its rule
+	have := provision.Properties{"BucketName": r.Name, "ObjectLockEnabled": true} // an older bucket gets its lock with its rule
 	tags, err := a.s3.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &r.Name})
 	if err != nil && !hasCode(err, "NoSuchTagSet") {
 		return nil, err
@@ -50,7 +52,7 @@ func (a *account) readBucket(ctx context.Context, r Resource) (Properties, error
 	return have, nil
 }
 
-func (a *account) writeBucket(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+func (a *account) writeBucket(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
 	tags, _ := have["Tags"].(map[string]string)
 	tags = maps.Clone(tags)
 	if tags == nil {
@@ -58,7 +60,7 @@ func (a *account) writeBucket(ctx context.Context, r Resource, have Properties, 
 	}
 	if have == nil {
 		in := &s3.CreateBucketInput{Bucket: &r.Name, ObjectOwnership: types.ObjectOwnershipBucketOwnerEnforced}
-		if r.flag("ObjectLockEnabled") {
+		if r.Bool("ObjectLockEnabled") {
 			in.ObjectLockEnabledForBucket = aws.Bool(true)
 		}
 		if a.Region != "us-east-1" {
@@ -73,7 +75,7 @@ func (a *account) writeBucket(ctx context.Context, r Resource, have Properties, 
 		}
 		tags = a.marked(r)
 	}
-	maps.Copy(tags, r.tags())
+	maps.Copy(tags, r.Tags())
 	var set []types.Tag
 	for _, k := range slices.Sorted(maps.Keys(tags)) {
 		set = append(set, types.Tag{Key: &k, Value: aws.String(tags[k])})
@@ -82,12 +84,12 @@ func (a *account) writeBucket(ctx context.Context, r Resource, have Properties, 
 	return something, err
 }
 
-func (a *account) removeBucket(ctx context.Context, r Resource, _ Properties) error {
+func (a *account) removeBucket(ctx context.Context, r provision.Resource, _ provision.Properties) error {
 	_, err := a.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &r.Name})
 	return err
 }
 
-func (a *account) bucketHolds(ctx context.Context, r Resource) (bool, error) {
+func (a *account) bucketHolds(ctx context.Context, r provision.Resource) (bool, error) {
 	out, err := a.s3.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &r.Name, MaxKeys: aws.Int32(1)})
 	if err != nil {
 		return true, err
@@ -96,7 +98,7 @@ func (a *account) bucketHolds(ctx context.Context, r Resource) (bool, error) {
 }
 
 // setting is what a get call answered: have where there is something, nil where it says that there is none, or no bucket.
-func setting(err error, have func() Properties, none ...string) (Properties, error) {
+func setting(err error, have func() provision.Properties, none ...string) (provision.Properties, error) {
 	if err == nil {
 		return have(), nil
 	}
@@ -106,79 +108,79 @@ func setting(err error, have func() Properties, none ...string) (Properties, err
 	return nil, err
 }
 
-func (a *account) readPublicAccess(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readPublicAccess(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.GetPublicAccessBlock(ctx, &s3.GetPublicAccessBlockInput{Bucket: &r.Name})
-	return setting(err, func() Properties {
+	return setting(err, func() provision.Properties {
 		c := out.PublicAccessBlockConfiguration
 		if c == nil {
 			return nil
 		}
-		return Properties{
+		return provision.Properties{
 			"Bucket": r.Name, "BlockPublicAcls": aws.ToBool(c.BlockPublicAcls), "BlockPublicPolicy": aws.ToBool(c.BlockPublicPolicy),
 			"IgnorePublicAcls": aws.ToBool(c.IgnorePublicAcls), "RestrictPublicBuckets": aws.ToBool(c.RestrictPublicBuckets),
 		}
 	}, "NoSuchPublicAccessBlockConfiguration")
 }
 
-func (a *account) writePublicAccess(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
-	on := func(name string) *bool { return aws.Bool(r.flag(name)) }
+func (a *account) writePublicAccess(ctx context.Context, r provision.Resource, _ provision.Properties, _ []string) (effect, error) {
+	on := func(name string) *bool { return aws.Bool(r.Bool(name)) }
 	_, err := a.s3.PutPublicAccessBlock(ctx, &s3.PutPublicAccessBlockInput{Bucket: &r.Name, PublicAccessBlockConfiguration: &types.PublicAccessBlockConfiguration{
 		BlockPublicAcls: on("BlockPublicAcls"), BlockPublicPolicy: on("BlockPublicPolicy"), IgnorePublicAcls: on("IgnorePublicAcls"), RestrictPublicBuckets: on("RestrictPublicBuckets"),
 	}})
 	return something, err
 }
 
-func (a *account) readOwnership(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readOwnership(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.GetBucketOwnershipControls(ctx, &s3.GetBucketOwnershipControlsInput{Bucket: &r.Name})
-	return setting(err, func() Properties {
+	return setting(err, func() provision.Properties {
 		if out.OwnershipControls == nil || len(out.OwnershipControls.Rules) != 1 {
 			return nil
 		}
-		return Properties{"Bucket": r.Name, "ObjectOwnership": string(out.OwnershipControls.Rules[0].ObjectOwnership)}
+		return provision.Properties{"Bucket": r.Name, "ObjectOwnership": string(out.OwnershipControls.Rules[0].ObjectOwnership)}
 	}, "OwnershipControlsNotFoundError")
 }
 
-func (a *account) writeOwnership(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
-	rules := []types.OwnershipControlsRule{{ObjectOwnership: types.ObjectOwnership(r.str("ObjectOwnership"))}}
+func (a *account) writeOwnership(ctx context.Context, r provision.Resource, _ provision.Properties, _ []string) (effect, error) {
+	rules := []types.OwnershipControlsRule{{ObjectOwnership: types.ObjectOwnership(r.Text("ObjectOwnership"))}}
 	_, err := a.s3.PutBucketOwnershipControls(ctx, &s3.PutBucketOwnershipControlsInput{Bucket: &r.Name, OwnershipControls: &types.OwnershipControls{Rules: rules}})
 	return something, err
 }
 
-func (a *account) readVersioning(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readVersioning(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.GetBucketVersioning(ctx, &s3.GetBucketVersioningInput{Bucket: &r.Name})
-	return setting(err, func() Properties {
+	return setting(err, func() provision.Properties {
 		if out.Status == "" {
 			return nil
 		}
-		return Properties{"Bucket": r.Name, "Status": string(out.Status)}
+		return provision.Properties{"Bucket": r.Name, "Status": string(out.Status)}
 	})
 }
 
-func (a *account) writeVersioning(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
+func (a *account) writeVersioning(ctx context.Context, r provision.Resource, _ provision.Properties, _ []string) (effect, error) {
 	_, err := a.s3.PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
-		Bucket: &r.Name, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatus(r.str("Status"))},
+		Bucket: &r.Name, VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatus(r.Text("Status"))},
 	})
 	return something, err
 }
 
-func (a *account) readEncryption(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readEncryption(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.GetBucketEncryption(ctx, &s3.GetBucketEncryptionInput{Bucket: &r.Name})
-	return setting(err, func() Properties {
+	return setting(err, func() provision.Properties {
 		c := out.ServerSideEncryptionConfiguration
 		if c == nil || len(c.Rules) != 1 || c.Rules[0].ApplyServerSideEncryptionByDefault == nil {
 			return nil
 		}
 		d := c.Rules[0].ApplyServerSideEncryptionByDefault
-		return Properties{
+		return provision.Properties{
 			"Bucket": r.Name, "SSEAlgorithm": string(d.SSEAlgorithm), "KMSMasterKeyID": aws.ToString(d.KMSMasterKeyID), "BucketKeyEnabled": aws.ToBool(c.Rules[0].BucketKeyEnabled),
 		}
 	}, "ServerSideEncryptionConfigurationNotFoundError")
 }
 
-func (a *account) writeEncryption(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
-	rule := types.ServerSideEncryptionRule{ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryption(r.str("SSEAlgorithm"))}}
-	if key := r.str("KMSMasterKeyID"); key != "" {
-		rule.ApplyServerSideEncryptionByDefault.KMSMasterKeyID, rule.BucketKeyEnabled = &key, aws.Bool(r.flag("BucketKeyEnabled"))
+func (a *account) writeEncryption(ctx context.Context, r provision.Resource, _ provision.Properties, _ []string) (effect, error) {
+	rule := types.ServerSideEncryptionRule{ApplyServerSideEncryptionByDefault: &types.ServerSideEncryptionByDefault{SSEAlgorithm: types.ServerSideEncryption(r.Text("SSEAlgorithm"))}}
+	if key := r.Text("KMSMasterKeyID"); key != "" {
+		rule.ApplyServerSideEncryptionByDefault.KMSMasterKeyID, rule.BucketKeyEnabled = &key, aws.Bool(r.Bool("BucketKeyEnabled"))
 	}
 	_, err := a.s3.PutBucketEncryption(ctx, &s3.PutBucketEncryptionInput{
 		Bucket: &r.Name, ServerSideEncryptionConfiguration: &types.ServerSideEncryptionConfiguration{Rules: []types.ServerSideEncryptionRule{rule}},
@@ -186,12 +188,9 @@ func (a *account) writeEncryption(ctx context.Context, r Resource, _ Properties,
 	return something, err
 }
 
-// ruleID begins the ids of the set-up's lifecycle rules. Other rules of a bucket are somebody else's, and are left alone.
-const ruleID = "aitrail"
-
-func (a *account) readLifecycle(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readLifecycle(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.GetBucketLifecycleConfiguration(ctx, &s3.GetBucketLifecycleConfigurationInput{Bucket: &r.Name})
-	return setting(err, func() Properties {
+	return setting(err, func() provision.Properties {
 		wanted := map[any]bool{}
 		rules, _ := r.Properties["Rules"].([]any)
 		for _, rule := range rules {
@@ -206,7 +205,7 @@ func (a *account) readLifecycle(ctx context.Context, r Resource) (Properties, er
 				others = append(others, rule)
 			}
 		}
-		have := Properties{"Bucket": r.Name, "others": others}
+		have := provision.Properties{"Bucket": r.Name, "others": others}
 		if ours != nil {
 			have["Rules"] = ours
 		}
@@ -235,7 +234,7 @@ func ruleProperties(r types.LifecycleRule) map[string]any {
 	return m
 }
 
-func (a *account) writeLifecycle(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+func (a *account) writeLifecycle(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
 	list, _ := have["others"].([]types.LifecycleRule)
 	days := func(m map[string]any, name, member string) *int32 {
 		return aws.Int32(int32(m[name].(map[string]any)[member].(int)))
@@ -258,56 +257,56 @@ func (a *account) writeLifecycle(ctx context.Context, r Resource, have Propertie
 	return something, err
 }
 
-func (a *account) readLock(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readLock(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.GetObjectLockConfiguration(ctx, &s3.GetObjectLockConfigurationInput{Bucket: &r.Name})
-	return setting(err, func() Properties {
+	return setting(err, func() provision.Properties {
 		c := out.ObjectLockConfiguration
 		if c == nil || c.Rule == nil || c.Rule.DefaultRetention == nil {
 			return nil
 		}
 		d := c.Rule.DefaultRetention
-		return Properties{"Bucket": r.Name, "Mode": string(d.Mode), "Days": int(aws.ToInt32(d.Days)) + 365*int(aws.ToInt32(d.Years))}
+		return provision.Properties{"Bucket": r.Name, "Mode": string(d.Mode), "Days": int(aws.ToInt32(d.Days)) + 365*int(aws.ToInt32(d.Years))}
 	}, "ObjectLockConfigurationNotFoundError")
 }
 
-func (a *account) writeLock(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
+func (a *account) writeLock(ctx context.Context, r provision.Resource, _ provision.Properties, _ []string) (effect, error) {
 	_, err := a.s3.PutObjectLockConfiguration(ctx, &s3.PutObjectLockConfigurationInput{Bucket: &r.Name, ObjectLockConfiguration: &types.ObjectLockConfiguration{
 		ObjectLockEnabled: types.ObjectLockEnabledEnabled,
-		Rule:              &types.ObjectLockRule{DefaultRetention: &types.DefaultRetention{Mode: types.ObjectLockRetentionMode(r.str("Mode")), Days: aws.Int32(int32(r.num("Days")))}},
+		Rule:              &types.ObjectLockRule{DefaultRetention: &types.DefaultRetention{Mode: types.ObjectLockRetentionMode(r.Text("Mode")), Days: aws.Int32(int32(r.Int("Days")))}},
 	}})
 	return something, err
 }
 
-func (a *account) readBucketPolicy(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readBucketPolicy(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.GetBucketPolicy(ctx, &s3.GetBucketPolicyInput{Bucket: &r.Name})
-	return setting(err, func() Properties {
-		ours, others := splitPolicy(aws.ToString(out.Policy), r.str("PolicyDocument"))
-		return Properties{"Bucket": r.Name, "PolicyDocument": ours, "others": others}
+	return setting(err, func() provision.Properties {
+		ours, others := splitPolicy(aws.ToString(out.Policy), r.Text("PolicyDocument"))
+		return provision.Properties{"Bucket": r.Name, "PolicyDocument": ours, "others": others}
 	}, "NoSuchBucketPolicy")
 }
 
-func (a *account) writeBucketPolicy(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+func (a *account) writeBucketPolicy(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
 	others, _ := have["others"].([]any)
-	policy := joinPolicy(r.str("PolicyDocument"), others)
+	policy := joinPolicy(r.Text("PolicyDocument"), others)
 	_, err := a.s3.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: &r.Name, Policy: &policy})
 	return something, err
 }
 
 // readNotification returns the bucket's notification of the set-up, and all its others.
-func (a *account) readNotification(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readNotification(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.GetBucketNotificationConfiguration(ctx, &s3.GetBucketNotificationConfigurationInput{Bucket: &r.Name})
-	return setting(err, func() Properties {
+	return setting(err, func() provision.Properties {
 		all := &types.NotificationConfiguration{
 			EventBridgeConfiguration: out.EventBridgeConfiguration, LambdaFunctionConfigurations: out.LambdaFunctionConfigurations,
 			TopicConfigurations: out.TopicConfigurations,
 		}
-		have := Properties{"others": all}
+		have := provision.Properties{"others": all}
 		for _, q := range out.QueueConfigurations {
-			if aws.ToString(q.Id) != notificationID {
+			if aws.ToString(q.Id) != r.Text("Id") {
 				all.QueueConfigurations = append(all.QueueConfigurations, q)
 				continue
 			}
-			have["Bucket"], have["Id"], have["QueueArn"] = r.Name, notificationID, aws.ToString(q.QueueArn)
+			have["Bucket"], have["Id"], have["QueueArn"] = r.Name, r.Text("Id"), aws.ToString(q.QueueArn)
 			var events []string
 			for _, e := range q.Events {
 				events = append(events, string(e))
@@ -329,7 +328,7 @@ func (a *account) readNotification(ctx context.Context, r Resource) (Properties,
 	})
 }
 
-func (a *account) putNotification(ctx context.Context, r Resource, have Properties, ours ...types.QueueConfiguration) error {
+func (a *account) putNotification(ctx context.Context, r provision.Resource, have provision.Properties, ours ...types.QueueConfiguration) error {
 	all, _ := have["others"].(*types.NotificationConfiguration)
 	if all == nil {
 		all = &types.NotificationConfiguration{}
@@ -339,11 +338,11 @@ func (a *account) putNotification(ctx context.Context, r Resource, have Properti
 	return err
 }
 
-func (a *account) writeNotification(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+func (a *account) writeNotification(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
 	q := types.QueueConfiguration{
-		Id: aws.String(r.str("Id")), QueueArn: aws.String(r.str("QueueArn")),
+		Id: aws.String(r.Text("Id")), QueueArn: aws.String(r.Text("QueueArn")),
 		Filter: &types.NotificationConfigurationFilter{Key: &types.S3KeyFilter{FilterRules: []types.FilterRule{
-			{Name: types.FilterRuleNamePrefix, Value: aws.String(r.str("Prefix"))}, {Name: types.FilterRuleNameSuffix, Value: aws.String(r.str("Suffix"))},
+			{Name: types.FilterRuleNamePrefix, Value: aws.String(r.Text("Prefix"))}, {Name: types.FilterRuleNameSuffix, Value: aws.String(r.Text("Suffix"))},
 		}}},
 	}
 	events, ok := r.Properties["Events"].([]string)
@@ -357,7 +356,7 @@ func (a *account) writeNotification(ctx context.Context, r Resource, have Proper
 	return something, eventually(ctx, func() error { return a.putNotification(ctx, r, have, q) }, "InvalidArgument")
 }
 
-func (a *account) removeNotification(ctx context.Context, r Resource, have Properties) error {
+func (a *account) removeNotification(ctx context.Context, r provision.Resource, have provision.Properties) error {
 	if _, ok := have["Id"]; !ok {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // Change is a property that is not as the set-up says. Strings are as they are, other values JSON; of event selectors the
@@ -17,7 +19,7 @@ type Change struct {
 }
 
 // difference compares what is wanted with what is there. Only what is wanted counts; of tags, only those wanted.
-func difference(want, have Properties) []Change {
+func difference(want, have provision.Properties) []Change {
 	var changes []Change
 	for name, w := range want {
 		h, ok := have[name]
@@ -28,8 +30,8 @@ func difference(want, have Properties) []Change {
 		if ok && h != nil {
 			c.Have = shown(h)
 		}
-		if selectors, ok := w.([]Selector); ok {
-			live, _ := h.([]Selector)
+		if selectors, ok := w.([]provision.Selector); ok {
+			live, _ := h.([]provision.Selector)
 			c.Have, c.Want = differentSelectors(live, selectors), differentSelectors(selectors, live)
 		}
 		changes = append(changes, c)
@@ -39,11 +41,11 @@ func difference(want, have Properties) []Change {
 }
 
 // differentSelectors names the selectors of a that b hasn't got, or has otherwise.
-func differentSelectors(a, b []Selector) string {
+func differentSelectors(a, b []provision.Selector) string {
 	var names []string
 	for _, s := range a {
-		if !slices.ContainsFunc(b, func(other Selector) bool { return shown(other) == shown(s) }) {
-			names = append(names, strings.TrimPrefix(s.Name, selectorMark))
+		if !slices.ContainsFunc(b, func(other provision.Selector) bool { return shown(other) == shown(s) }) {
+			names = append(names, strings.TrimPrefix(s.Name, provision.SelectorPrefix))
 		}
 	}
 	return strings.Join(names, ", ")

@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // logGroupARN is the log group's ARN as CloudWatch Logs' own calls take it.
@@ -34,12 +36,12 @@ func (a *account) findLogGroup(ctx context.Context, name string) (*logtypes.LogG
 	return nil, nil
 }
 
-func (a *account) readLogGroup(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readLogGroup(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	g, err := a.findLogGroup(ctx, r.Name)
 	if err != nil || g == nil {
 		return nil, err
 	}
-	have := Properties{"LogGroupName": r.Name}
+	have := provision.Properties{"LogGroupName": r.Name}
 	if g.RetentionInDays != nil {
 		have["RetentionInDays"] = int(*g.RetentionInDays)
 	}
@@ -54,10 +56,10 @@ func (a *account) readLogGroup(ctx context.Context, r Resource) (Properties, err
 	return have, nil
 }
 
-func (a *account) writeLogGroup(ctx context.Context, r Resource, have Properties, changed []string) (effect, error) {
+func (a *account) writeLogGroup(ctx context.Context, r provision.Resource, have provision.Properties, changed []string) (effect, error) {
 	if have == nil {
 		in := &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &r.Name, Tags: a.marked(r)}
-		if key := r.str("KmsKeyId"); key != "" {
+		if key := r.Text("KmsKeyId"); key != "" {
 			in.KmsKeyId = &key
 		}
 		// A new key's policy takes a while to be seen.
@@ -74,11 +76,11 @@ func (a *account) writeLogGroup(ctx context.Context, r Resource, have Properties
 		var err error
 		switch name {
 		case "RetentionInDays":
-			_, err = a.logs.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: &r.Name, RetentionInDays: aws.Int32(int32(r.num(name)))})
+			_, err = a.logs.PutRetentionPolicy(ctx, &cloudwatchlogs.PutRetentionPolicyInput{LogGroupName: &r.Name, RetentionInDays: aws.Int32(int32(r.Int(name)))})
 		case "KmsKeyId":
-			_, err = a.logs.AssociateKmsKey(ctx, &cloudwatchlogs.AssociateKmsKeyInput{LogGroupName: &r.Name, KmsKeyId: aws.String(r.str(name))})
+			_, err = a.logs.AssociateKmsKey(ctx, &cloudwatchlogs.AssociateKmsKeyInput{LogGroupName: &r.Name, KmsKeyId: aws.String(r.Text(name))})
 		case "Tags":
-			_, err = a.logs.TagResource(ctx, &cloudwatchlogs.TagResourceInput{ResourceArn: aws.String(a.logGroupARN()), Tags: maps.Clone(r.tags())})
+			_, err = a.logs.TagResource(ctx, &cloudwatchlogs.TagResourceInput{ResourceArn: aws.String(a.logGroupARN()), Tags: maps.Clone(r.Tags())})
 		}
 		if err != nil {
 			return something, err
@@ -95,12 +97,12 @@ func keyNotYet(key *string) []string {
 	return []string{"InvalidParameterException", "AccessDeniedException"}
 }
 
-func (a *account) removeLogGroup(ctx context.Context, r Resource, _ Properties) error {
+func (a *account) removeLogGroup(ctx context.Context, r provision.Resource, _ provision.Properties) error {
 	_, err := a.logs.DeleteLogGroup(ctx, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: &r.Name})
 	return err
 }
 
-func (a *account) logGroupHolds(ctx context.Context, r Resource) (bool, error) {
+func (a *account) logGroupHolds(ctx context.Context, r provision.Resource) (bool, error) {
 	out, err := a.logs.DescribeLogStreams(ctx, &cloudwatchlogs.DescribeLogStreamsInput{LogGroupName: &r.Name, Limit: aws.Int32(1)})
 	if err != nil {
 		return true, err
@@ -108,7 +110,7 @@ func (a *account) logGroupHolds(ctx context.Context, r Resource) (bool, error) {
 	return len(out.LogStreams) > 0, nil
 }
 
-func (a *account) readRole(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readRole(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: &r.Name})
 	if hasCode(err, "NoSuchEntity") {
 		return nil, nil
@@ -120,7 +122,7 @@ func (a *account) readRole(ctx context.Context, r Resource) (Properties, error) 
 	for _, t := range out.Role.Tags {
 		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	return Properties{
+	return provision.Properties{
 		"RoleName": r.Name, "AssumeRolePolicyDocument": decoded(out.Role.AssumeRolePolicyDocument), "Description": aws.ToString(out.Role.Description), "Tags": tags,
 	}, nil
 }
@@ -134,8 +136,8 @@ func decoded(document *string) string {
 	return text
 }
 
-func (a *account) writeRole(ctx context.Context, r Resource, have Properties, changed []string) (effect, error) {
-	trust, description := r.str("AssumeRolePolicyDocument"), r.str("Description")
+func (a *account) writeRole(ctx context.Context, r provision.Resource, have provision.Properties, changed []string) (effect, error) {
+	trust, description := r.Text("AssumeRolePolicyDocument"), r.Text("Description")
 	if have == nil {
 		_, err := a.iam.CreateRole(ctx, &iam.CreateRoleInput{RoleName: &r.Name, AssumeRolePolicyDocument: &trust, Description: &description, Tags: iamTags(a.marked(r))})
 		return something, err
@@ -148,7 +150,7 @@ func (a *account) writeRole(ctx context.Context, r Resource, have Properties, ch
 		case "Description":
 			_, err = a.iam.UpdateRole(ctx, &iam.UpdateRoleInput{RoleName: &r.Name, Description: &description})
 		case "Tags":
-			_, err = a.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: &r.Name, Tags: iamTags(r.tags())})
+			_, err = a.iam.TagRole(ctx, &iam.TagRoleInput{RoleName: &r.Name, Tags: iamTags(r.Tags())})
 		}
 		if err != nil {
 			return something, err
@@ -165,8 +167,8 @@ func iamTags(tags map[string]string) (list []iamtypes.Tag) {
 }
 
 // removeRole removes the role with its policy. Policies that somebody else gave it keep it from being removed.
-func (a *account) removeRole(ctx context.Context, r Resource, _ Properties) error {
-	_, err := a.iam.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &r.Name, PolicyName: aws.String(RolePolicyName)})
+func (a *account) removeRole(ctx context.Context, r provision.Resource, _ provision.Properties) error {
+	_, err := a.iam.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &r.Name, PolicyName: aws.String(provision.RolePolicyName)})
 	if err != nil && !hasCode(err, "NoSuchEntity") {
 		return err
 	}
@@ -174,8 +176,8 @@ func (a *account) removeRole(ctx context.Context, r Resource, _ Properties) erro
 	return err
 }
 
-func (a *account) readRolePolicy(ctx context.Context, r Resource) (Properties, error) {
-	name := r.str("PolicyName")
+func (a *account) readRolePolicy(ctx context.Context, r provision.Resource) (provision.Properties, error) {
+	name := r.Text("PolicyName")
 	out, err := a.iam.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &r.Name, PolicyName: &name})
 	if hasCode(err, "NoSuchEntity") {
 		return nil, nil
@@ -183,11 +185,11 @@ func (a *account) readRolePolicy(ctx context.Context, r Resource) (Properties, e
 	if err != nil {
 		return nil, err
 	}
-	return Properties{"RoleName": r.Name, "PolicyName": name, "PolicyDocument": decoded(out.PolicyDocument)}, nil
+	return provision.Properties{"RoleName": r.Name, "PolicyName": name, "PolicyDocument": decoded(out.PolicyDocument)}, nil
 }
 
-func (a *account) writeRolePolicy(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
-	name, document := r.str("PolicyName"), r.str("PolicyDocument")
+func (a *account) writeRolePolicy(ctx context.Context, r provision.Resource, _ provision.Properties, _ []string) (effect, error) {
+	name, document := r.Text("PolicyName"), r.Text("PolicyDocument")
 	_, err := a.iam.PutRolePolicy(ctx, &iam.PutRolePolicyInput{RoleName: &r.Name, PolicyName: &name, PolicyDocument: &document})
 	return something, err
 }

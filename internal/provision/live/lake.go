@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"context"
@@ -14,9 +14,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
-func (a *account) readDatabase(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readDatabase(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.glue.GetDatabase(ctx, &glue.GetDatabaseInput{Name: &r.Name})
 	if hasCode(err, "EntityNotFoundException") {
 		return nil, nil
@@ -25,14 +27,14 @@ func (a *account) readDatabase(ctx context.Context, r Resource) (Properties, err
 		return nil, err
 	}
 	d := out.Database
-	return Properties{
+	return provision.Properties{
 		"Name": r.Name, "Description": aws.ToString(d.Description), "LocationUri": aws.ToString(d.LocationUri), "Tags": d.Parameters,
 	}, nil
 }
 
 // writeDatabase marks the database by a parameter: that comes back with it, tags take another call.
-func (a *account) writeDatabase(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
-	in := &gluetypes.DatabaseInput{Name: &r.Name, Description: aws.String(r.str("Description")), LocationUri: aws.String(r.str("LocationUri"))}
+func (a *account) writeDatabase(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
+	in := &gluetypes.DatabaseInput{Name: &r.Name, Description: aws.String(r.Text("Description")), LocationUri: aws.String(r.Text("LocationUri"))}
 	if have == nil {
 		in.Parameters = map[string]string{markTag: a.Trail}
 		_, err := a.glue.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: in})
@@ -43,12 +45,12 @@ func (a *account) writeDatabase(ctx context.Context, r Resource, have Properties
 	return something, err
 }
 
-func (a *account) removeDatabase(ctx context.Context, r Resource, _ Properties) error {
+func (a *account) removeDatabase(ctx context.Context, r provision.Resource, _ provision.Properties) error {
 	_, err := a.glue.DeleteDatabase(ctx, &glue.DeleteDatabaseInput{Name: &r.Name})
 	return err
 }
 
-func (a *account) databaseHolds(ctx context.Context, r Resource) (bool, error) {
+func (a *account) databaseHolds(ctx context.Context, r provision.Resource) (bool, error) {
 	out, err := a.glue.GetTables(ctx, &glue.GetTablesInput{DatabaseName: &r.Name, MaxResults: aws.Int32(1)})
 	if err != nil {
 		return true, err
@@ -72,10 +74,10 @@ func (a *account) findWorkgroup(ctx context.Context, name string) (bool, error) 
 }
 
 func (a *account) workgroupARN() string {
-	return a.arn("athena", a.Region, a.Account, "workgroup/"+a.Workgroup)
+	return "arn:" + a.Partition + ":athena:" + a.Region + ":" + a.Account + ":workgroup/" + a.Workgroup
 }
 
-func (a *account) readWorkgroup(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readWorkgroup(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	if found, err := a.findWorkgroup(ctx, r.Name); err != nil || !found {
 		return nil, err
 	}
@@ -83,7 +85,7 @@ func (a *account) readWorkgroup(ctx context.Context, r Resource) (Properties, er
 	if err != nil {
 		return nil, err
 	}
-	have := Properties{"Name": r.Name, "Description": aws.ToString(out.WorkGroup.Description)}
+	have := provision.Properties{"Name": r.Name, "Description": aws.ToString(out.WorkGroup.Description)}
 	if c := out.WorkGroup.Configuration; c != nil {
 		have["EnforceWorkGroupConfiguration"] = aws.ToBool(c.EnforceWorkGroupConfiguration)
 		have["PublishCloudWatchMetricsEnabled"] = aws.ToBool(c.PublishCloudWatchMetricsEnabled)
@@ -110,15 +112,15 @@ func (a *account) readWorkgroup(ctx context.Context, r Resource) (Properties, er
 	return have, nil
 }
 
-func (a *account) writeWorkgroup(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+func (a *account) writeWorkgroup(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
 	e, _ := r.Properties["EncryptionConfiguration"].(map[string]any)
 	option, _ := e["EncryptionOption"].(string)
 	encryption := &athenatypes.EncryptionConfiguration{EncryptionOption: athenatypes.EncryptionOption(option)}
 	if key, ok := e["KmsKey"].(string); ok {
 		encryption.KmsKey = &key
 	}
-	location, description := r.str("OutputLocation"), r.str("Description")
-	enforce, metrics := aws.Bool(r.flag("EnforceWorkGroupConfiguration")), aws.Bool(r.flag("PublishCloudWatchMetricsEnabled"))
+	location, description := r.Text("OutputLocation"), r.Text("Description")
+	enforce, metrics := aws.Bool(r.Bool("EnforceWorkGroupConfiguration")), aws.Bool(r.Bool("PublishCloudWatchMetricsEnabled"))
 	if have == nil {
 		_, err := a.athena.CreateWorkGroup(ctx, &athena.CreateWorkGroupInput{
 			Name: &r.Name, Description: &description, Tags: athenaTags(a.marked(r)),
@@ -137,7 +139,7 @@ func (a *account) writeWorkgroup(ctx context.Context, r Resource, have Propertie
 		},
 	})
 	if err == nil {
-		_, err = a.athena.TagResource(ctx, &athena.TagResourceInput{ResourceARN: aws.String(a.workgroupARN()), Tags: athenaTags(r.tags())})
+		_, err = a.athena.TagResource(ctx, &athena.TagResourceInput{ResourceARN: aws.String(a.workgroupARN()), Tags: athenaTags(r.Tags())})
 	}
 	return something, err
 }
@@ -150,12 +152,12 @@ func athenaTags(tags map[string]string) (list []athenatypes.Tag) {
 }
 
 // removeWorkgroup fails when somebody has saved queries in it, which are not the set-up's to delete.
-func (a *account) removeWorkgroup(ctx context.Context, r Resource, _ Properties) error {
+func (a *account) removeWorkgroup(ctx context.Context, r provision.Resource, _ provision.Properties) error {
 	_, err := a.athena.DeleteWorkGroup(ctx, &athena.DeleteWorkGroupInput{WorkGroup: &r.Name})
 	return err
 }
 
-func (a *account) readInvocationLogging(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readInvocationLogging(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.bedrock.GetModelInvocationLoggingConfiguration(ctx, &bedrock.GetModelInvocationLoggingConfigurationInput{})
 	if err != nil {
 		return nil, err
@@ -164,7 +166,7 @@ func (a *account) readInvocationLogging(ctx context.Context, r Resource) (Proper
 	if c == nil {
 		return nil, nil
 	}
-	have := Properties{
+	have := provision.Properties{
 		"TextDataDeliveryEnabled": aws.ToBool(c.TextDataDeliveryEnabled), "ImageDataDeliveryEnabled": aws.ToBool(c.ImageDataDeliveryEnabled),
 		"EmbeddingDataDeliveryEnabled": aws.ToBool(c.EmbeddingDataDeliveryEnabled), "VideoDataDeliveryEnabled": aws.ToBool(c.VideoDataDeliveryEnabled),
 		"AudioDataDeliveryEnabled": aws.ToBool(c.AudioDataDeliveryEnabled), "log group": c.CloudWatchConfig,
@@ -172,18 +174,18 @@ func (a *account) readInvocationLogging(ctx context.Context, r Resource) (Proper
 	if c.S3Config != nil {
 		have["BucketName"], have["KeyPrefix"] = aws.ToString(c.S3Config.BucketName), aws.ToString(c.S3Config.KeyPrefix)
 	}
-	if have["BucketName"] == r.str("BucketName") { // it has no tags; that it writes to the set-up's bucket marks it
+	if have["BucketName"] == r.Text("BucketName") { // it has no tags; that it writes to the set-up's bucket marks it
 		have["Tags"] = map[string]string{markTag: a.Trail}
 	}
 	return have, nil
 }
 
 // writeInvocationLogging leaves a log group that Bedrock writes to besides.
-func (a *account) writeInvocationLogging(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
-	on := func(name string) *bool { return aws.Bool(r.flag(name)) }
+func (a *account) writeInvocationLogging(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
+	on := func(name string) *bool { return aws.Bool(r.Bool(name)) }
 	group, _ := have["log group"].(*bedrocktypes.CloudWatchConfig)
 	in := &bedrock.PutModelInvocationLoggingConfigurationInput{LoggingConfig: &bedrocktypes.LoggingConfig{
-		S3Config: &bedrocktypes.S3Config{BucketName: aws.String(r.str("BucketName")), KeyPrefix: aws.String(r.str("KeyPrefix"))}, CloudWatchConfig: group,
+		S3Config: &bedrocktypes.S3Config{BucketName: aws.String(r.Text("BucketName")), KeyPrefix: aws.String(r.Text("KeyPrefix"))}, CloudWatchConfig: group,
 		TextDataDeliveryEnabled: on("TextDataDeliveryEnabled"), ImageDataDeliveryEnabled: on("ImageDataDeliveryEnabled"),
 		EmbeddingDataDeliveryEnabled: on("EmbeddingDataDeliveryEnabled"), VideoDataDeliveryEnabled: on("VideoDataDeliveryEnabled"), AudioDataDeliveryEnabled: on("AudioDataDeliveryEnabled"),
 	}}
@@ -194,7 +196,7 @@ func (a *account) writeInvocationLogging(ctx context.Context, r Resource, have P
 	}, "ValidationException")
 }
 
-func (a *account) removeInvocationLogging(ctx context.Context, _ Resource, have Properties) error {
+func (a *account) removeInvocationLogging(ctx context.Context, _ provision.Resource, have provision.Properties) error {
 	group, _ := have["log group"].(*bedrocktypes.CloudWatchConfig)
 	if group == nil {
 		_, err := a.bedrock.DeleteModelInvocationLoggingConfiguration(ctx, &bedrock.DeleteModelInvocationLoggingConfigurationInput{})
@@ -208,8 +210,8 @@ func (a *account) removeInvocationLogging(ctx context.Context, _ Resource, have 
 	return err
 }
 
-func (a *account) readDelegatedAdmin(ctx context.Context, r Resource) (Properties, error) {
-	pages := organizations.NewListDelegatedAdministratorsPaginator(a.orgs, &organizations.ListDelegatedAdministratorsInput{ServicePrincipal: aws.String(cloudTrail)})
+func (a *account) readDelegatedAdmin(ctx context.Context, r provision.Resource) (provision.Properties, error) {
+	pages := organizations.NewListDelegatedAdministratorsPaginator(a.orgs, &organizations.ListDelegatedAdministratorsInput{ServicePrincipal: aws.String("cloudtrail.amazonaws.com")})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -217,14 +219,14 @@ func (a *account) readDelegatedAdmin(ctx context.Context, r Resource) (Propertie
 		}
 		for _, d := range page.DelegatedAdministrators {
 			if aws.ToString(d.Id) == r.Name {
-				return Properties{"MemberAccountId": r.Name}, nil
+				return provision.Properties{"MemberAccountId": r.Name}, nil
 			}
 		}
 	}
 	return nil, nil
 }
 
-func (a *account) writeDelegatedAdmin(ctx context.Context, r Resource, _ Properties, _ []string) (effect, error) {
+func (a *account) writeDelegatedAdmin(ctx context.Context, r provision.Resource, _ provision.Properties, _ []string) (effect, error) {
 	_, err := a.trail.RegisterOrganizationDelegatedAdmin(ctx, &cloudtrail.RegisterOrganizationDelegatedAdminInput{MemberAccountId: &r.Name})
 	if hasCode(err, "AccountRegisteredException") {
 		err = nil

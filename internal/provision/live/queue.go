@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // errNoQueue means that there is no queue of that name.
@@ -41,12 +43,12 @@ func (a *account) queueAttributes(ctx context.Context) (map[string]string, strin
 	return out.Attributes, url, nil
 }
 
-func (a *account) readQueue(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readQueue(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	attributes, url, err := a.queueAttributes(ctx)
 	if err != nil || attributes == nil {
 		return nil, err
 	}
-	have := Properties{"QueueName": r.Name, "url": url}
+	have := provision.Properties{"QueueName": r.Name, "url": url}
 	for _, name := range []string{"MessageRetentionPeriod", "VisibilityTimeout"} {
 		if n, err := strconv.Atoi(attributes[name]); err == nil {
 			have[name] = n
@@ -62,10 +64,10 @@ func (a *account) readQueue(ctx context.Context, r Resource) (Properties, error)
 	return have, nil
 }
 
-func (a *account) writeQueue(ctx context.Context, r Resource, have Properties, changed []string) (effect, error) {
+func (a *account) writeQueue(ctx context.Context, r provision.Resource, have provision.Properties, changed []string) (effect, error) {
 	attributes := map[string]string{
-		"MessageRetentionPeriod": strconv.Itoa(r.num("MessageRetentionPeriod")), "VisibilityTimeout": strconv.Itoa(r.num("VisibilityTimeout")),
-		"SqsManagedSseEnabled": strconv.FormatBool(r.flag("SqsManagedSseEnabled")),
+		"MessageRetentionPeriod": strconv.Itoa(r.Int("MessageRetentionPeriod")), "VisibilityTimeout": strconv.Itoa(r.Int("VisibilityTimeout")),
+		"SqsManagedSseEnabled": strconv.FormatBool(r.Bool("SqsManagedSseEnabled")),
 	}
 	if have == nil {
 		_, err := a.sqs.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: &r.Name, Attributes: attributes, Tags: a.marked(r)})
@@ -77,7 +79,7 @@ func (a *account) writeQueue(ctx context.Context, r Resource, have Properties, c
 		if v, ok := attributes[name]; ok {
 			put[name] = v
 		} else if name == "Tags" {
-			if _, err := a.sqs.TagQueue(ctx, &sqs.TagQueueInput{QueueUrl: &url, Tags: maps.Clone(r.tags())}); err != nil {
+			if _, err := a.sqs.TagQueue(ctx, &sqs.TagQueueInput{QueueUrl: &url, Tags: maps.Clone(r.Tags())}); err != nil {
 				return something, err
 			}
 		}
@@ -89,27 +91,27 @@ func (a *account) writeQueue(ctx context.Context, r Resource, have Properties, c
 	return something, err
 }
 
-func (a *account) removeQueue(ctx context.Context, _ Resource, have Properties) error {
+func (a *account) removeQueue(ctx context.Context, _ provision.Resource, have provision.Properties) error {
 	url, _ := have["url"].(string)
 	_, err := a.sqs.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &url})
 	return err
 }
 
-func (a *account) readQueuePolicy(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readQueuePolicy(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	attributes, url, err := a.queueAttributes(ctx)
 	if err != nil || attributes["Policy"] == "" {
 		return nil, err
 	}
-	ours, others := splitPolicy(attributes["Policy"], r.str("PolicyDocument"))
-	return Properties{"QueueName": r.Name, "PolicyDocument": ours, "others": others, "url": url}, nil
+	ours, others := splitPolicy(attributes["Policy"], r.Text("PolicyDocument"))
+	return provision.Properties{"QueueName": r.Name, "PolicyDocument": ours, "others": others, "url": url}, nil
 }
 
-func (a *account) writeQueuePolicy(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
+func (a *account) writeQueuePolicy(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
 	url, err := a.queueURL(ctx)
 	if err != nil {
 		return something, err
 	}
 	others, _ := have["others"].([]any)
-	_, err = a.sqs.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: map[string]string{"Policy": joinPolicy(r.str("PolicyDocument"), others)}})
+	_, err = a.sqs.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: map[string]string{"Policy": joinPolicy(r.Text("PolicyDocument"), others)}})
 	return something, err
 }

@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // KeyError is a key that can't serve.
@@ -27,7 +29,7 @@ func (a *account) describeKey(ctx context.Context, id string) (*types.KeyMetadat
 	return out.KeyMetadata, nil
 }
 
-func (a *account) readKey(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readKey(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	k, err := a.describeKey(ctx, r.Name)
 	if err != nil || k == nil {
 		return nil, err
@@ -42,7 +44,7 @@ func (a *account) readKey(ctx context.Context, r Resource) (Properties, error) {
 	return have, err
 }
 
-func (a *account) keyProperties(ctx context.Context, k *types.KeyMetadata) (Properties, error) {
+func (a *account) keyProperties(ctx context.Context, k *types.KeyMetadata) (provision.Properties, error) {
 	policy, err := a.kms.GetKeyPolicy(ctx, &kms.GetKeyPolicyInput{KeyId: k.Arn, PolicyName: aws.String("default")})
 	if err != nil {
 		return nil, err
@@ -55,7 +57,7 @@ func (a *account) keyProperties(ctx context.Context, k *types.KeyMetadata) (Prop
 	if err != nil {
 		return nil, err
 	}
-	return Properties{
+	return provision.Properties{
 		"Description": aws.ToString(k.Description), "EnableKeyRotation": rotation.KeyRotationEnabled, "KeyPolicy": aws.ToString(policy.Policy), "Tags": tags, "arn": aws.ToString(k.Arn),
 	}, nil
 }
@@ -75,13 +77,13 @@ func (a *account) keyTags(ctx context.Context, id *string) (map[string]string, e
 	return tags, nil
 }
 
-func (a *account) writeKey(ctx context.Context, r Resource, have Properties, changed []string) (effect, error) {
-	policy := r.str("KeyPolicy")
+func (a *account) writeKey(ctx context.Context, r provision.Resource, have provision.Properties, changed []string) (effect, error) {
+	policy := r.Text("KeyPolicy")
 	if have == nil {
 		arn, err := a.orphan(ctx)
 		if err == nil && arn == "" {
 			var out *kms.CreateKeyOutput
-			if out, err = a.kms.CreateKey(ctx, &kms.CreateKeyInput{Description: aws.String(r.str("Description")), Policy: &policy, Tags: keyTagList(a.marked(r))}); err == nil {
+			if out, err = a.kms.CreateKey(ctx, &kms.CreateKeyInput{Description: aws.String(r.Text("Description")), Policy: &policy, Tags: keyTagList(a.marked(r))}); err == nil {
 				arn = aws.ToString(out.KeyMetadata.Arn)
 			}
 		}
@@ -98,9 +100,9 @@ func (a *account) writeKey(ctx context.Context, r Resource, have Properties, cha
 		case "EnableKeyRotation":
 			_, err = a.kms.EnableKeyRotation(ctx, &kms.EnableKeyRotationInput{KeyId: &a.keyARN})
 		case "Description":
-			_, err = a.kms.UpdateKeyDescription(ctx, &kms.UpdateKeyDescriptionInput{KeyId: &a.keyARN, Description: aws.String(r.str(name))})
+			_, err = a.kms.UpdateKeyDescription(ctx, &kms.UpdateKeyDescriptionInput{KeyId: &a.keyARN, Description: aws.String(r.Text(name))})
 		case "Tags":
-			_, err = a.kms.TagResource(ctx, &kms.TagResourceInput{KeyId: &a.keyARN, Tags: keyTagList(r.tags())})
+			_, err = a.kms.TagResource(ctx, &kms.TagResourceInput{KeyId: &a.keyARN, Tags: keyTagList(r.Tags())})
 		}
 		if err != nil {
 			return something, err
@@ -146,7 +148,7 @@ func keyTagList(tags map[string]string) (list []types.Tag) {
 const keyWaitDays = 30
 
 // removeKey removes the alias after the key: by it a run that goes on finds the key.
-func (a *account) removeKey(ctx context.Context, r Resource, have Properties) error {
+func (a *account) removeKey(ctx context.Context, r provision.Resource, have provision.Properties) error {
 	arn, _ := have["arn"].(string)
 	_, err := a.kms.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &arn, PendingWindowInDays: aws.Int32(keyWaitDays)})
 	if err != nil && !hasCode(err, "KMSInvalidStateException") { // it is to be deleted already
@@ -156,16 +158,16 @@ func (a *account) removeKey(ctx context.Context, r Resource, have Properties) er
 	return err
 }
 
-func (a *account) readAlias(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readAlias(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	k, err := a.describeKey(ctx, r.Name)
 	if err != nil || k == nil {
 		return nil, err
 	}
-	return Properties{"AliasName": r.Name, "TargetKeyId": aws.ToString(k.Arn)}, nil
+	return provision.Properties{"AliasName": r.Name, "TargetKeyId": aws.ToString(k.Arn)}, nil
 }
 
-func (a *account) writeAlias(ctx context.Context, r Resource, have Properties, _ []string) (effect, error) {
-	target := r.str("TargetKeyId")
+func (a *account) writeAlias(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
+	target := r.Text("TargetKeyId")
 	if have != nil {
 		_, err := a.kms.UpdateAlias(ctx, &kms.UpdateAliasInput{AliasName: &r.Name, TargetKeyId: &target})
 		return something, err

@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // notYet are the errors CloudTrail gives while IAM, S3 or KMS haven't spread what was just written.
@@ -26,10 +28,10 @@ type SelectorLimitError struct {
 }
 
 func (e *SelectorLimitError) Error() string {
-	return fmt.Sprintf("the trail's own selectors have %d values and the set-up's %d, together more than the %d that a trail takes", e.Others, e.Ours, maxSelectorValues)
+	return fmt.Sprintf("the trail's own selectors have %d values and the set-up's %d, together more than the %d that a trail takes", e.Others, e.Ours, provision.MaxSelectorValues)
 }
 
-func (a *account) readTrail(ctx context.Context, r Resource) (Properties, error) {
+func (a *account) readTrail(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	arn := a.TrailARN()
 	out, err := a.trail.DescribeTrails(ctx, &cloudtrail.DescribeTrailsInput{TrailNameList: []string{arn}, IncludeShadowTrails: aws.Bool(false)})
 	if hasCode(err, "TrailNotFoundException") || err == nil && len(out.TrailList) == 0 {
@@ -59,8 +61,8 @@ func (a *account) readTrail(ctx context.Context, r Resource) (Properties, error)
 	return have, nil
 }
 
-func trailProperties(t *types.Trail) Properties {
-	have := Properties{
+func trailProperties(t *types.Trail) provision.Properties {
+	have := provision.Properties{
 		"TrailName": aws.ToString(t.Name), "IsMultiRegionTrail": aws.ToBool(t.IsMultiRegionTrail), "IncludeGlobalServiceEvents": aws.ToBool(t.IncludeGlobalServiceEvents),
 		"EnableLogFileValidation": aws.ToBool(t.LogFileValidationEnabled), "IsOrganizationTrail": aws.ToBool(t.IsOrganizationTrail),
 	}
@@ -92,13 +94,13 @@ func (a *account) trailTags(ctx context.Context, arn string) (map[string]string,
 	return tags, nil
 }
 
-func (a *account) writeTrail(ctx context.Context, r Resource, have Properties, changed []string) (effect, error) {
+func (a *account) writeTrail(ctx context.Context, r provision.Resource, have provision.Properties, changed []string) (effect, error) {
 	arn := a.TrailARN()
 	if have == nil {
 		if err := a.createTrail(ctx, r); err != nil {
 			return something, err
 		}
-		if err := a.writeSelectors(ctx, r, Properties{}, new(effect)); err != nil {
+		if err := a.writeSelectors(ctx, r, provision.Properties{}, new(effect)); err != nil {
 			return something, err
 		}
 		_, err := a.trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: &arn})
@@ -115,7 +117,7 @@ func (a *account) writeTrail(ctx context.Context, r Resource, have Properties, c
 	}
 	if slices.Contains(changed, "Tags") {
 		done = something
-		if _, err := a.trail.AddTags(ctx, &cloudtrail.AddTagsInput{ResourceId: &arn, TagsList: trailTagList(r.tags())}); err != nil {
+		if _, err := a.trail.AddTags(ctx, &cloudtrail.AddTagsInput{ResourceId: &arn, TagsList: trailTagList(r.Tags())}); err != nil {
 			return done, err
 		}
 	}
@@ -133,16 +135,16 @@ func (a *account) writeTrail(ctx context.Context, r Resource, have Properties, c
 	return done, nil
 }
 
-func (a *account) createTrail(ctx context.Context, r Resource) error {
-	on := func(name string) *bool { return aws.Bool(r.flag(name)) }
+func (a *account) createTrail(ctx context.Context, r provision.Resource) error {
+	on := func(name string) *bool { return aws.Bool(r.Bool(name)) }
 	in := &cloudtrail.CreateTrailInput{
-		Name: &r.Name, S3BucketName: aws.String(r.str("S3BucketName")), S3KeyPrefix: aws.String(r.str("S3KeyPrefix")),
+		Name: &r.Name, S3BucketName: aws.String(r.Text("S3BucketName")), S3KeyPrefix: aws.String(r.Text("S3KeyPrefix")),
 		IsMultiRegionTrail: on("IsMultiRegionTrail"), IncludeGlobalServiceEvents: on("IncludeGlobalServiceEvents"),
 		EnableLogFileValidation: on("EnableLogFileValidation"), IsOrganizationTrail: on("IsOrganizationTrail"),
-		CloudWatchLogsLogGroupArn: aws.String(r.str("CloudWatchLogsLogGroupArn")), CloudWatchLogsRoleArn: aws.String(r.str("CloudWatchLogsRoleArn")),
+		CloudWatchLogsLogGroupArn: aws.String(r.Text("CloudWatchLogsLogGroupArn")), CloudWatchLogsRoleArn: aws.String(r.Text("CloudWatchLogsRoleArn")),
 		TagsList: trailTagList(a.marked(r)),
 	}
-	if key := r.str("KMSKeyId"); key != "" {
+	if key := r.Text("KMSKeyId"); key != "" {
 		in.KmsKeyId = &key
 	}
 	return eventually(ctx, func() error {
@@ -151,15 +153,15 @@ func (a *account) createTrail(ctx context.Context, r Resource) error {
 	}, notYet()...)
 }
 
-func (a *account) updateTrail(ctx context.Context, r Resource, arn string) error {
-	on := func(name string) *bool { return aws.Bool(r.flag(name)) }
+func (a *account) updateTrail(ctx context.Context, r provision.Resource, arn string) error {
+	on := func(name string) *bool { return aws.Bool(r.Bool(name)) }
 	in := &cloudtrail.UpdateTrailInput{
-		Name: &arn, S3BucketName: aws.String(r.str("S3BucketName")), S3KeyPrefix: aws.String(r.str("S3KeyPrefix")),
+		Name: &arn, S3BucketName: aws.String(r.Text("S3BucketName")), S3KeyPrefix: aws.String(r.Text("S3KeyPrefix")),
 		IsMultiRegionTrail: on("IsMultiRegionTrail"), IncludeGlobalServiceEvents: on("IncludeGlobalServiceEvents"),
 		EnableLogFileValidation: on("EnableLogFileValidation"), IsOrganizationTrail: on("IsOrganizationTrail"),
-		CloudWatchLogsLogGroupArn: aws.String(r.str("CloudWatchLogsLogGroupArn")), CloudWatchLogsRoleArn: aws.String(r.str("CloudWatchLogsRoleArn")),
+		CloudWatchLogsLogGroupArn: aws.String(r.Text("CloudWatchLogsLogGroupArn")), CloudWatchLogsRoleArn: aws.String(r.Text("CloudWatchLogsRoleArn")),
 	}
-	if key := r.str("KMSKeyId"); key != "" {
+	if key := r.Text("KMSKeyId"); key != "" {
 		in.KmsKeyId = &key
 	}
 	return eventually(ctx, func() error {
@@ -168,7 +170,7 @@ func (a *account) updateTrail(ctx context.Context, r Resource, arn string) error
 	}, notYet()...)
 }
 
-func (a *account) removeTrail(ctx context.Context, _ Resource, _ Properties) error {
+func (a *account) removeTrail(ctx context.Context, _ provision.Resource, _ provision.Properties) error {
 	_, err := a.trail.DeleteTrail(ctx, &cloudtrail.DeleteTrailInput{Name: aws.String(a.TrailARN())})
 	return err
 }
@@ -182,18 +184,18 @@ func trailTagList(tags map[string]string) (list []types.Tag) {
 
 // splitSelectors tells the set-up's selectors of a trail, in the order of [Setup.Selectors], from all others. Basic
 // selectors are others, as the advanced ones that mean the same.
-func splitSelectors(out *cloudtrail.GetEventSelectorsOutput) (ours []Selector, others []types.AdvancedEventSelector) {
+func splitSelectors(out *cloudtrail.GetEventSelectorsOutput) (ours []provision.Selector, others []types.AdvancedEventSelector) {
 	for _, s := range out.AdvancedEventSelectors {
-		if strings.HasPrefix(aws.ToString(s.Name), selectorMark) {
+		if strings.HasPrefix(aws.ToString(s.Name), provision.SelectorPrefix) {
 			ours = append(ours, selectorOf(s))
 		} else {
 			others = append(others, s)
 		}
 	}
 	others = append(others, advancedOf(out.EventSelectors)...)
-	slices.SortFunc(ours, func(a, b Selector) int {
-		if a.Name == managementName || b.Name == managementName {
-			return boolOrder(b.Name == managementName) - boolOrder(a.Name == managementName)
+	slices.SortFunc(ours, func(a, b provision.Selector) int {
+		if a.Name == provision.ManagementSelector || b.Name == provision.ManagementSelector {
+			return boolOrder(b.Name == provision.ManagementSelector) - boolOrder(a.Name == provision.ManagementSelector)
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
@@ -209,10 +211,10 @@ func boolOrder(b bool) int {
 
 // selectorOf is an advanced selector as a Selector. Operators that the set-up's selectors never have are told of by a
 // field that they never have either, so such a selector differs from every wanted one.
-func selectorOf(s types.AdvancedEventSelector) Selector {
-	out := Selector{Name: aws.ToString(s.Name)}
+func selectorOf(s types.AdvancedEventSelector) provision.Selector {
+	out := provision.Selector{Name: aws.ToString(s.Name)}
 	for _, f := range s.FieldSelectors {
-		g := FieldSelector{Field: aws.ToString(f.Field), Equals: f.Equals, NotStartsWith: f.NotStartsWith}
+		g := provision.FieldSelector{Field: aws.ToString(f.Field), Equals: f.Equals, NotStartsWith: f.NotStartsWith}
 		if len(g.Equals) == 0 {
 			g.Equals = nil
 		}
@@ -221,7 +223,7 @@ func selectorOf(s types.AdvancedEventSelector) Selector {
 		}
 		out.FieldSelectors = append(out.FieldSelectors, g)
 		if len(f.NotEquals)+len(f.StartsWith)+len(f.EndsWith)+len(f.NotEndsWith) > 0 {
-			out.FieldSelectors = append(out.FieldSelectors, FieldSelector{Field: "and more of " + g.Field})
+			out.FieldSelectors = append(out.FieldSelectors, provision.FieldSelector{Field: "and more of " + g.Field})
 		}
 	}
 	return out
@@ -268,20 +270,20 @@ func advancedOf(basic []types.EventSelector) (list []types.AdvancedEventSelector
 // writeSelectors sees to the trail's event selectors; others than the set-up's stay. One refused type fails a whole
 // PutEventSelectors, and the answer doesn't say which it was. So types are added to those the trail has by halves; what it
 // records never shrinks meanwhile. done becomes something when a selector was changed.
-func (a *account) writeSelectors(ctx context.Context, r Resource, have Properties, done *effect) error {
+func (a *account) writeSelectors(ctx context.Context, r provision.Resource, have provision.Properties, done *effect) error {
 	arn := a.TrailARN()
 	others, _ := have["others"].([]types.AdvancedEventSelector)
-	live, _ := have["AdvancedEventSelectors"].([]Selector)
-	want, _ := r.Properties["AdvancedEventSelectors"].([]Selector)
-	if n := advancedValues(others); n+values(want) > maxSelectorValues {
-		return &SelectorLimitError{n, values(want)}
+	live, _ := have["AdvancedEventSelectors"].([]provision.Selector)
+	want, _ := r.Properties["AdvancedEventSelectors"].([]provision.Selector)
+	if n := advancedValues(others); n+provision.SelectorValues(want) > provision.MaxSelectorValues {
+		return &SelectorLimitError{n, provision.SelectorValues(want)}
 	}
 	now := map[string]string{}
 	for _, s := range live {
 		now[s.Name] = shown(s)
 	}
 	changed := false
-	var accepted, missing []Selector
+	var accepted, missing []provision.Selector
 	for i, s := range want {
 		got, ok := now[s.Name]
 		delete(now, s.Name)
@@ -295,10 +297,10 @@ func (a *account) writeSelectors(ctx context.Context, r Resource, have Propertie
 		}
 	}
 	changed = changed || len(now) > 0
-	put := func(list []Selector) error {
+	put := func(list []provision.Selector) error {
 		in := &cloudtrail.PutEventSelectorsInput{TrailName: &arn, AdvancedEventSelectors: slices.Clone(others)}
 		for _, s := range list {
-			in.AdvancedEventSelectors = append(in.AdvancedEventSelectors, s.advanced())
+			in.AdvancedEventSelectors = append(in.AdvancedEventSelectors, advanced(s))
 		}
 		_, err := a.trail.PutEventSelectors(ctx, in)
 		return err
@@ -312,13 +314,13 @@ func (a *account) writeSelectors(ctx context.Context, r Resource, have Propertie
 	}
 	a.leftOut = nil
 	for _, s := range refused {
-		a.leftOut = append(a.leftOut, strings.TrimPrefix(s.Name, selectorMark))
+		a.leftOut = append(a.leftOut, strings.TrimPrefix(s.Name, provision.SelectorPrefix))
 	}
 	return err
 }
 
 // grow puts accepted and as many of missing as are not refused.
-func grow(accepted, missing []Selector, put func([]Selector) error) (now, refused []Selector, wrote bool, err error) {
+func grow(accepted, missing []provision.Selector, put func([]provision.Selector) error) (now, refused []provision.Selector, wrote bool, err error) {
 	if len(missing) == 0 {
 		return accepted, nil, false, nil
 	}
@@ -342,7 +344,7 @@ func grow(accepted, missing []Selector, put func([]Selector) error) (now, refuse
 	return now, append(refused, more...), wrote || wroteMore, err
 }
 
-func (s Selector) advanced() types.AdvancedEventSelector {
+func advanced(s provision.Selector) types.AdvancedEventSelector {
 	out := types.AdvancedEventSelector{Name: &s.Name}
 	for _, f := range s.FieldSelectors {
 		out.FieldSelectors = append(out.FieldSelectors, types.AdvancedFieldSelector{Field: &f.Field, Equals: f.Equals, NotStartsWith: f.NotStartsWith})

@@ -1,10 +1,7 @@
-package provision_test
+package live_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,13 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/aitrail/aitrail/internal/provision"
+	"github.com/aitrail/aitrail/internal/provision/live"
 )
 
 // apply runs Apply and returns its steps as "kind: action".
 func apply(t *testing.T, e *local, s provision.Setup) (provision.Outputs, []string) {
 	t.Helper()
 	var steps []string
-	out, err := provision.Apply(t.Context(), e.config(), s, func(s provision.Step) {
+	out, err := live.Apply(t.Context(), e.config(), s, func(s live.Step) {
 		steps = append(steps, string(s.Kind)+": "+string(s.Action))
 	})
 	if err != nil {
@@ -38,7 +36,7 @@ func apply(t *testing.T, e *local, s provision.Setup) (provision.Outputs, []stri
 func here() provision.Setup { return provision.Setup{Account: account, Region: "us-east-1"} }
 
 // kinds are the kinds of the set-up's resources, each with an action.
-func kinds(s provision.Setup, action provision.Action) (list []string) {
+func kinds(s provision.Setup, action live.Action) (list []string) {
 	for _, r := range s.Resources() {
 		list = append(list, string(r.Kind)+": "+string(action))
 	}
@@ -52,7 +50,7 @@ func reads(op string) bool {
 
 func TestApply(t *testing.T) {
 	e := startEndpoint(t)
-	plan, err := provision.Plan(t.Context(), e.config(), here())
+	plan, err := live.Plan(t.Context(), e.config(), here())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +58,7 @@ func TestApply(t *testing.T) {
 	for _, s := range plan {
 		planned = append(planned, string(s.Kind)+": "+string(s.Action))
 	}
-	want := kinds(here(), provision.Create)
+	want := kinds(here(), live.Create)
 	if diff := cmp.Diff(want, planned); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
@@ -69,7 +67,7 @@ func TestApply(t *testing.T) {
 			t.Errorf("the plan called %s", op)
 		}
 	}
-	if _, err := provision.ReadOutputs(t.Context(), e.config(), here()); !errors.Is(err, provision.ErrNotSetUp) {
+	if _, err := live.ReadOutputs(t.Context(), e.config(), here()); !errors.Is(err, live.ErrNotSetUp) {
 		t.Errorf("outputs before: %v", err)
 	}
 	out, steps := apply(t, e, here())
@@ -79,7 +77,7 @@ func TestApply(t *testing.T) {
 	}
 	e.called()
 	again, steps := apply(t, e, here())
-	if diff := cmp.Diff(kinds(here(), provision.Unchanged), steps); diff != "" {
+	if diff := cmp.Diff(kinds(here(), live.Unchanged), steps); diff != "" {
 		t.Errorf("second run (-want +got):\n%s", diff)
 	}
 	for op := range e.called() {
@@ -100,7 +98,7 @@ func TestApply(t *testing.T) {
 	if diff := cmp.Diff(wantOut, out); diff != "" {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}
-	read, err := provision.ReadOutputs(t.Context(), e.config(), here())
+	read, err := live.ReadOutputs(t.Context(), e.config(), here())
 	if diff := cmp.Diff(out, read); diff != "" || err != nil {
 		t.Errorf("outputs read (-applied +read):\n%s%v", diff, err)
 	}
@@ -126,7 +124,7 @@ func TestApplyMendsWhatDiffers(t *testing.T) {
 	}
 	s := here()
 	s.LogRetentionDays, s.RetentionDays, s.DataTypes = 30, 365, []string{"AWS::Bedrock::Model"}
-	plan, err := provision.Plan(t.Context(), e.config(), s)
+	plan, err := live.Plan(t.Context(), e.config(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +185,7 @@ func TestApplyGoesOnAfterAnyFailure(t *testing.T) {
 	cfg.HTTPClient = connection
 	for range 400 {
 		connection.hit = ""
-		_, err := provision.Apply(t.Context(), cfg, s, nil)
+		_, err := live.Apply(t.Context(), cfg, s, nil)
 		if err != nil && connection.hit == "" {
 			t.Fatal(err)
 		}
@@ -232,7 +230,7 @@ func TestEventually(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			began, calls := time.Now(), 0
-			err := provision.Eventually(t.Context(), func() error {
+			err := live.Eventually(t.Context(), func() error {
 				if calls++; calls <= tt.failures {
 					return tt.err
 				}
@@ -249,22 +247,11 @@ func TestEventually(t *testing.T) {
 func TestApplyRefusesBeforeItBegins(t *testing.T) {
 	e := startEndpoint(t)
 	var invalid *provision.InvalidError
-	_, err := provision.Apply(t.Context(), e.config(), provision.Setup{Account: "1", Region: "us-east-1"}, nil)
+	_, err := live.Apply(t.Context(), e.config(), provision.Setup{Account: "1", Region: "us-east-1"}, nil)
 	if !errors.As(err, &invalid) {
 		t.Errorf("got %v", err)
 	}
 	if n := e.called(); len(n) > 0 {
 		t.Errorf("called %v", n)
 	}
-}
-
-func ExampleSetup_Selectors() {
-	s := provision.Setup{Account: "111122223333", Region: "eu-central-1", DataTypes: []string{"AWS::Bedrock::AgentAlias"}}
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(s.Selectors()); err != nil {
-		panic(err)
-	}
-	fmt.Print(b.String())
-	// Output:
-	// [{"Name":"aitrail management","FieldSelectors":[{"Field":"eventCategory","Equals":["Management"]}]},{"Name":"aitrail AWS::Bedrock::AgentAlias","FieldSelectors":[{"Field":"eventCategory","Equals":["Data"]},{"Field":"resources.type","Equals":["AWS::Bedrock::AgentAlias"]}]}]
 }

@@ -1,4 +1,4 @@
-package provision
+package live
 
 // Eventually is for tests of how long Apply waits.
 var Eventually = eventually

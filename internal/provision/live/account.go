@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"context"
@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/organizations"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // markTag is a tag on what Apply created; its value is the trail's name.
@@ -23,7 +25,7 @@ const markTag = "aitrail:set-up"
 
 // account is an AWS account that a set-up is made or looked at in.
 type account struct {
-	Setup
+	provision.Setup
 	s3       *s3.Client
 	iam      *iam.Client
 	logs     *cloudwatchlogs.Client
@@ -42,7 +44,7 @@ type account struct {
 	keyARN   string // of the set-up's own key, once it has been read or made
 }
 
-func newAccount(cfg aws.Config, s Setup, progress func(Step)) *account {
+func newAccount(cfg aws.Config, s provision.Setup, progress func(Step)) *account {
 	s = s.Defaults()
 	if progress == nil {
 		progress = func(Step) {}
@@ -71,65 +73,65 @@ const (
 type driver struct {
 	// read returns the resource as it is, in the shape of the wanted properties, and what write needs besides. nil
 	// means that there is none. "Tags" are all its tags.
-	read func(context.Context, Resource) (Properties, error)
+	read func(context.Context, provision.Resource) (provision.Properties, error)
 	// write creates the resource where have is nil, and else makes the changed properties so.
-	write func(ctx context.Context, r Resource, have Properties, changed []string) (effect, error)
+	write func(ctx context.Context, r provision.Resource, have provision.Properties, changed []string) (effect, error)
 	// remove is nil where the resource goes with the one that it is a setting of.
-	remove func(ctx context.Context, r Resource, have Properties) error
+	remove func(ctx context.Context, r provision.Resource, have provision.Properties) error
 	// holds tells whether something would be lost with the resource. nil means nothing.
-	holds func(context.Context, Resource) (bool, error)
+	holds func(context.Context, provision.Resource) (bool, error)
 }
 
-func (a *account) driver(kind Kind) driver {
+func (a *account) driver(kind provision.Kind) driver {
 	switch kind {
-	case KindKey:
+	case provision.KindKey:
 		return driver{read: a.readKey, write: a.writeKey, remove: a.removeKey}
-	case KindKeyAlias:
+	case provision.KindKeyAlias:
 		return driver{read: a.readAlias, write: a.writeAlias}
-	case KindBucket:
+	case provision.KindBucket:
 		return driver{read: a.readBucket, write: a.writeBucket, remove: a.removeBucket, holds: a.bucketHolds}
-	case KindPublicAccess:
+	case provision.KindPublicAccess:
 		return driver{read: a.readPublicAccess, write: a.writePublicAccess}
-	case KindOwnership:
+	case provision.KindOwnership:
 		return driver{read: a.readOwnership, write: a.writeOwnership}
-	case KindVersioning:
+	case provision.KindVersioning:
 		return driver{read: a.readVersioning, write: a.writeVersioning}
-	case KindEncryption:
+	case provision.KindEncryption:
 		return driver{read: a.readEncryption, write: a.writeEncryption}
-	case KindLifecycle:
+	case provision.KindLifecycle:
 		return driver{read: a.readLifecycle, write: a.writeLifecycle}
-	case KindObjectLock:
+	case provision.KindObjectLock:
 		return driver{read: a.readLock, write: a.writeLock}
-	case KindBucketPolicy:
+	case provision.KindBucketPolicy:
 		return driver{read: a.readBucketPolicy, write: a.writeBucketPolicy}
-	case KindQueue:
+	case provision.KindQueue:
 		return driver{read: a.readQueue, write: a.writeQueue, remove: a.removeQueue}
-	case KindQueuePolicy:
+	case provision.KindQueuePolicy:
 		return driver{read: a.readQueuePolicy, write: a.writeQueuePolicy}
-	case KindNotification:
+	case provision.KindNotification:
 		return driver{read: a.readNotification, write: a.writeNotification, remove: a.removeNotification}
-	case KindLogGroup:
+	case provision.KindLogGroup:
 		return driver{read: a.readLogGroup, write: a.writeLogGroup, remove: a.removeLogGroup, holds: a.logGroupHolds}
-	case KindRole:
+	case provision.KindRole:
 		return driver{read: a.readRole, write: a.writeRole, remove: a.removeRole}
-	case KindRolePolicy:
+	case provision.KindRolePolicy:
 		return driver{read: a.readRolePolicy, write: a.writeRolePolicy}
-	case KindTrail:
+	case provision.KindTrail:
 		return driver{read: a.readTrail, write: a.writeTrail, remove: a.removeTrail}
-	case KindInvocationLogging:
+	case provision.KindInvocationLogging:
 		return driver{read: a.readInvocationLogging, write: a.writeInvocationLogging, remove: a.removeInvocationLogging}
-	case KindDatabase:
+	case provision.KindDatabase:
 		return driver{read: a.readDatabase, write: a.writeDatabase, remove: a.removeDatabase, holds: a.databaseHolds}
-	case KindWorkgroup:
+	case provision.KindWorkgroup:
 		return driver{read: a.readWorkgroup, write: a.writeWorkgroup, remove: a.removeWorkgroup}
-	case KindDelegatedAdmin:
+	case provision.KindDelegatedAdmin:
 		return driver{read: a.readDelegatedAdmin, write: a.writeDelegatedAdmin}
 	}
-	panic("no driver for " + kind)
+	panic("no driver for " + string(kind))
 }
 
 // resolve replaces references in a resource's properties as far as they are known.
-func (a *account) resolve(r Resource) Resource {
+func (a *account) resolve(r provision.Resource) provision.Resource {
 	if a.keyARN == "" {
 		return r
 	}
@@ -137,13 +139,13 @@ func (a *account) resolve(r Resource) Resource {
 	for name, v := range r.Properties {
 		switch v := v.(type) {
 		case string:
-			if v == KeyARN {
+			if v == provision.KeyARN {
 				r.Properties[name] = a.keyARN
 			}
 		case map[string]any:
 			v = maps.Clone(v)
 			for k, member := range v {
-				if member == KeyARN {
+				if member == provision.KeyARN {
 					v[k] = a.keyARN
 				}
 			}
@@ -154,24 +156,15 @@ func (a *account) resolve(r Resource) Resource {
 }
 
 // marked are the tags that a new resource gets: those wanted, and the mark.
-func (a *account) marked(r Resource) map[string]string {
+func (a *account) marked(r provision.Resource) map[string]string {
 	tags := map[string]string{markTag: a.Trail}
 	wanted, _ := r.Properties["Tags"].(map[string]string)
 	maps.Copy(tags, wanted)
 	return tags
 }
 
-// str, num and flag are a property's value; the zero value where it isn't wanted.
-func (r Resource) str(name string) string { s, _ := r.Properties[name].(string); return s }
-func (r Resource) num(name string) int    { n, _ := r.Properties[name].(int); return n }
-func (r Resource) flag(name string) bool  { b, _ := r.Properties[name].(bool); return b }
-func (r Resource) tags() map[string]string {
-	t, _ := r.Properties["Tags"].(map[string]string)
-	return t
-}
-
-func (a *account) outputs(ctx context.Context) (Outputs, error) {
-	o := Outputs{
+func (a *account) outputs(ctx context.Context) (provision.Outputs, error) {
+	o := provision.Outputs{
 		Bucket: a.Bucket, TrailARN: a.TrailARN(), Trail: a.Trail, Prefix: a.Prefix, Region: a.Region, LogGroup: a.LogGroup,
 		LogGroupARN: a.LogGroupARN(), RoleARN: a.RoleARN(), KMSKeyARN: a.KMSKey, InvocationBucket: a.InvocationBucket,
 		LakeBucket: a.LakeBucket, Database: a.Database, Workgroup: a.Workgroup, LeftOut: append([]string{}, a.leftOut...),

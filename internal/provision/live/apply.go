@@ -1,4 +1,4 @@
-package provision
+package live
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/smithy-go"
+
+	"github.com/aitrail/aitrail/internal/provision"
 )
 
 // Action is what a step does, or did.
@@ -26,43 +28,23 @@ const (
 
 // Step is one resource of the set-up and what becomes of it.
 type Step struct {
-	ID      string   `json:"id"`
-	Kind    Kind     `json:"kind"`
-	Name    string   `json:"name"`
-	Action  Action   `json:"action"`
-	Changes []Change `json:"changes,omitempty"` // of Update
-	Reason  string   `json:"reason,omitempty"`  // of LeftOut and Keep
-	Err     error    `json:"-"`                 // of Plan: it could not be read; Action is ""
+	ID      string         `json:"id"`
+	Kind    provision.Kind `json:"kind"`
+	Name    string         `json:"name"`
+	Action  Action         `json:"action"`
+	Changes []Change       `json:"changes,omitempty"` // of Update
+	Reason  string         `json:"reason,omitempty"`  // of LeftOut and Keep
+	Err     error          `json:"-"`                 // of Plan: it could not be read; Action is ""
 }
 
 // KindDataEvents is the kind of the steps that tell of data types left out.
-const KindDataEvents Kind = "data events"
-
-// Outputs are what users of the set-up need to know. Those of options that are off are "".
-type Outputs struct {
-	Bucket           string   `json:"bucket_name"`
-	TrailARN         string   `json:"trail_arn"`
-	Trail            string   `json:"trail_name"`
-	Prefix           string   `json:"key_prefix"`
-	Region           string   `json:"region"`
-	LogGroup         string   `json:"log_group_name"`
-	LogGroupARN      string   `json:"log_group_arn"`
-	RoleARN          string   `json:"role_arn"`
-	QueueURL         string   `json:"queue_url"`
-	QueueARN         string   `json:"queue_arn"`
-	KMSKeyARN        string   `json:"kms_key_arn"`
-	InvocationBucket string   `json:"invocation_bucket_name"`
-	LakeBucket       string   `json:"lake_bucket_name"`
-	Database         string   `json:"database_name"`
-	Workgroup        string   `json:"workgroup_name"`
-	LeftOut          []string `json:"left_out_data_types"` // resources.type values the Region refuses
-}
+const KindDataEvents provision.Kind = "data events"
 
 // PartialError says how far Apply or Down came. What is done stays done, and the same call goes on from there.
 type PartialError struct {
-	Done   []Step     // have taken effect, or needed nothing
-	Failed Resource   // what Err is about; it may have taken effect
-	Left   []Resource // not begun
+	Done   []Step               // have taken effect, or needed nothing
+	Failed provision.Resource   // what Err is about; it may have taken effect
+	Left   []provision.Resource // not begun
 	Err    error
 }
 
@@ -78,15 +60,15 @@ func (e *PartialError) Unwrap() error { return e.Err }
 //
 // What it creates it marks with a tag, by which [Down] knows it. A data type that the Region refuses is reported
 // as left out, and is no error. progress may be nil.
-func Apply(ctx context.Context, cfg aws.Config, s Setup, progress func(Step)) (Outputs, error) {
+func Apply(ctx context.Context, cfg aws.Config, s provision.Setup, progress func(Step)) (provision.Outputs, error) {
 	if err := s.Validate(); err != nil {
-		return Outputs{}, err
+		return provision.Outputs{}, err
 	}
 	a := newAccount(cfg, s, progress)
 	list := a.Resources()
 	for i, r := range list {
 		if err := a.apply(ctx, r); err != nil {
-			return Outputs{}, &PartialError{Done: a.steps, Failed: r, Left: list[i+1:], Err: err}
+			return provision.Outputs{}, &PartialError{Done: a.steps, Failed: r, Left: list[i+1:], Err: err}
 		}
 	}
 	return a.outputs(ctx)
@@ -94,7 +76,7 @@ func Apply(ctx context.Context, cfg aws.Config, s Setup, progress func(Step)) (O
 
 // Plan says what Apply would do, and changes nothing. A resource that can't be read has Err in its step; the others go on.
 // Whether the Region refuses a data type only Apply can find out.
-func Plan(ctx context.Context, cfg aws.Config, s Setup) ([]Step, error) {
+func Plan(ctx context.Context, cfg aws.Config, s provision.Setup) ([]Step, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -107,21 +89,21 @@ func Plan(ctx context.Context, cfg aws.Config, s Setup) ([]Step, error) {
 }
 
 // ReadOutputs returns the outputs of a set-up that stands. Its error is ErrNotSetUp when there is no such trail.
-func ReadOutputs(ctx context.Context, cfg aws.Config, s Setup) (Outputs, error) {
+func ReadOutputs(ctx context.Context, cfg aws.Config, s provision.Setup) (provision.Outputs, error) {
 	if err := s.Validate(); err != nil {
-		return Outputs{}, err
+		return provision.Outputs{}, err
 	}
 	a := newAccount(cfg, s, nil)
 	for _, r := range a.Resources() {
-		if r.Kind != KindTrail && r.Kind != KindKey {
+		if r.Kind != provision.KindTrail && r.Kind != provision.KindKey {
 			continue
 		}
 		have, err := a.driver(r.Kind).read(ctx, a.resolve(r))
 		if err != nil {
-			return Outputs{}, fmt.Errorf("%s %s: %w", r.Kind, r.Name, err)
+			return provision.Outputs{}, fmt.Errorf("%s %s: %w", r.Kind, r.Name, err)
 		}
-		if have == nil && r.Kind == KindTrail {
-			return Outputs{}, fmt.Errorf("trail %s in %s: %w", r.Name, s.Region, ErrNotSetUp)
+		if have == nil && r.Kind == provision.KindTrail {
+			return provision.Outputs{}, fmt.Errorf("trail %s in %s: %w", r.Name, s.Region, ErrNotSetUp)
 		}
 	}
 	return a.outputs(ctx)
@@ -131,7 +113,7 @@ func ReadOutputs(ctx context.Context, cfg aws.Config, s Setup) (Outputs, error) 
 var ErrNotSetUp = errors.New("is not set up")
 
 // plan reads a resource and compares it with what is wanted. It returns the resource with references resolved, and as it is.
-func (a *account) plan(ctx context.Context, r Resource) (Step, Resource, Properties) {
+func (a *account) plan(ctx context.Context, r provision.Resource) (Step, provision.Resource, provision.Properties) {
 	r = a.resolve(r)
 	step := Step{ID: r.ID, Kind: r.Kind, Name: r.Name, Action: Unchanged}
 	have, err := a.driver(r.Kind).read(ctx, r)
@@ -153,7 +135,7 @@ func (a *account) plan(ctx context.Context, r Resource) (Step, Resource, Propert
 	return step, r, have
 }
 
-func (a *account) apply(ctx context.Context, r Resource) error {
+func (a *account) apply(ctx context.Context, r provision.Resource) error {
 	step, r, have := a.plan(ctx, r)
 	if step.Err != nil {
 		return step.Err
@@ -173,7 +155,7 @@ func (a *account) apply(ctx context.Context, r Resource) error {
 	}
 	a.done(step)
 	for _, name := range a.leftOut {
-		if r.Kind == KindTrail {
+		if r.Kind == provision.KindTrail {
 			a.done(Step{Kind: KindDataEvents, Name: name, Action: LeftOut, Reason: "not known in " + a.Region})
 		}
 	}
@@ -187,7 +169,7 @@ func (a *account) done(step Step) {
 
 // Down removes what Apply created, the last first, and reports each step when it is done. It keeps what holds something:
 // log files, events, the lake; and what was there before Apply. It may be run again at any time.
-func Down(ctx context.Context, cfg aws.Config, s Setup, progress func(Step)) error {
+func Down(ctx context.Context, cfg aws.Config, s provision.Setup, progress func(Step)) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
@@ -201,7 +183,7 @@ func Down(ctx context.Context, cfg aws.Config, s Setup, progress func(Step)) err
 		if err != nil {
 			return &PartialError{Done: a.steps, Failed: r, Left: list[i+1:], Err: err}
 		}
-		kept = kept || step.Action == Keep && (r.Kind == KindBucket || r.Kind == KindLogGroup)
+		kept = kept || step.Action == Keep && (r.Kind == provision.KindBucket || r.Kind == provision.KindLogGroup)
 		if step.Action != Unchanged {
 			a.done(step)
 		}
@@ -210,7 +192,7 @@ func Down(ctx context.Context, cfg aws.Config, s Setup, progress func(Step)) err
 }
 
 // down removes one resource. Unchanged means that there was nothing to remove, or that it goes and stays with another.
-func (a *account) down(ctx context.Context, r Resource, othersKept bool) (Step, error) {
+func (a *account) down(ctx context.Context, r provision.Resource, othersKept bool) (Step, error) {
 	step := Step{ID: r.ID, Kind: r.Kind, Name: r.Name, Action: Unchanged}
 	d := a.driver(r.Kind)
 	if d.remove == nil {
@@ -228,7 +210,7 @@ func (a *account) down(ctx context.Context, r Resource, othersKept bool) (Step, 
 			return step, nil
 		}
 	}
-	if r.Kind == KindKey && othersKept {
+	if r.Kind == provision.KindKey && othersKept {
 		step.Reason = r.Holds
 		return step, nil
 	}
