@@ -165,6 +165,23 @@ func (b *bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Info,
 	}
 }
 
+func (b *bucket) dirs(ctx context.Context, prefix string) ([]string, error) {
+	pages := s3.NewListObjectsV2Paginator(b.client, &s3.ListObjectsV2Input{
+		Bucket: &b.name, Prefix: aws.String(b.prefix + prefix), Delimiter: aws.String("/"),
+	})
+	var dirs []string
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return dirs, fmt.Errorf("listing %s: %w", b.URL(prefix), missing(err))
+		}
+		for _, p := range page.CommonPrefixes {
+			dirs = append(dirs, strings.TrimPrefix(aws.ToString(p.Prefix), b.prefix))
+		}
+	}
+	return dirs, nil
+}
+
 func (b *bucket) info(o types.Object) Info {
 	return Info{
 		Key:      strings.TrimPrefix(aws.ToString(o.Key), b.prefix),

@@ -92,6 +92,30 @@ func (f *folder) List(ctx context.Context, prefix, after string) iter.Seq2[Info,
 	}
 }
 
+func (f *folder) dirs(ctx context.Context, prefix string) ([]string, error) {
+	if _, ok := f.path(strings.TrimSuffix(prefix, "/")); !ok && prefix != "" {
+		return nil, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	list, err := os.ReadDir(filepath.Join(f.dir, filepath.FromSlash(prefix)))
+	if errors.Is(notDir(err), ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	w := walk{root: f.dir, prefix: prefix}
+	var dirs []string
+	for _, e := range w.entries(prefix, list) {
+		if e.isDir() {
+			dirs = append(dirs, e.key)
+		}
+	}
+	return dirs, nil
+}
+
 // walk yields the files of a tree in byte order of their keys.
 type walk struct {
 	ctx           context.Context

@@ -65,6 +65,36 @@ type Store interface {
 	URL(key string) string
 }
 
+// Dirs returns the folders directly below prefix, which is "" or ends in "/": keys up to and with the next slash, in
+// byte order. What lies in them isn't listed: a bucket is asked once for each 1,000 folders and objects of that level.
+func Dirs(ctx context.Context, s Store, prefix string) ([]string, error) {
+	if d, ok := s.(interface {
+		dirs(ctx context.Context, prefix string) ([]string, error)
+	}); ok {
+		return d.dirs(ctx, prefix)
+	}
+	var dirs []string
+	for after := ""; ; {
+		dir, more := "", false
+		for info, err := range s.List(ctx, prefix, after) {
+			if err != nil {
+				return dirs, err
+			}
+			name, _, inside := strings.Cut(info.Key[len(prefix):], "/")
+			if after, more = info.Key, true; inside {
+				dir = prefix + name + "/"
+			}
+			break
+		}
+		if !more {
+			return dirs, nil
+		}
+		if dir != "" {
+			dirs, after = append(dirs, dir), dir+"\xff" // behind all that lies in it
+		}
+	}
+}
+
 // Open returns the store of a source: a folder, a file, "s3://bucket", "s3://bucket/prefix" or an object's URL. A file
 // or object is a store with one key, its base name, in which nothing can be created. ErrNotExist if a folder, file or
 // bucket isn't there.
@@ -111,6 +141,8 @@ func (s single) List(ctx context.Context, prefix, after string) iter.Seq2[Info, 
 		}
 	}
 }
+
+func (s single) dirs(context.Context, string) ([]string, error) { return nil, nil }
 
 func (s single) Open(ctx context.Context, key string) (io.ReadCloser, Object, error) {
 	if key != s.name() {

@@ -21,6 +21,7 @@ func Run(t *testing.T, empty func(t *testing.T) object.Store) {
 	t.Run("list", func(t *testing.T) { list(t, empty(t)) })
 	t.Run("list nothing", func(t *testing.T) { listNothing(t, empty(t)) })
 	t.Run("list many", func(t *testing.T) { listMany(t, empty(t)) })
+	t.Run("dirs", func(t *testing.T) { dirs(t, empty(t)) })
 	t.Run("open", func(t *testing.T) { open(t, empty(t)) })
 	t.Run("keys from outside", func(t *testing.T) { outside(t, empty(t)) })
 	t.Run("create", func(t *testing.T) { create(t, empty(t)) })
@@ -116,6 +117,23 @@ func listMany(t *testing.T, s object.Store) {
 	}
 	if diff := cmp.Diff(want[1101:], Keys(t, s, "d/", "d/1100")); diff != "" {
 		t.Errorf("list after (-want +got):\n%s", diff)
+	}
+}
+
+// hidden is a store of which only Store's methods are known.
+type hidden struct{ object.Store }
+
+func dirs(t *testing.T, s object.Store) {
+	Fill(t, s, "a-b/1", "a/b/c", "a/b/d", "a/c", "a/d/e", "a0/1", "b")
+	for prefix, want := range map[string][]string{
+		"": {"a-b/", "a/", "a0/"}, "a/": {"a/b/", "a/d/"}, "a/b/": nil, "a/c/": nil, "x/": nil, "../": nil,
+	} {
+		for _, s := range []object.Store{s, hidden{s}} {
+			got, err := object.Dirs(t.Context(), s, prefix)
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				t.Errorf("dirs of %q in %T: %v (-want +got):\n%s", prefix, s, err, diff)
+			}
+		}
 	}
 }
 
