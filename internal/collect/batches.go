@@ -93,6 +93,17 @@ func (bs *batches) commit(ctx context.Context, b *batch) error {
 	return nil
 }
 
+// commitAged commits the batch if it is old, whether or not log files are open in it: it waits for them.
+func (bs *batches) commitAged(ctx context.Context) error {
+	bs.mu.Lock()
+	b := bs.current
+	bs.mu.Unlock()
+	if b == nil || bs.now().Sub(b.began) < bs.maxAge || !bs.close(b) {
+		return nil
+	}
+	return bs.commit(ctx, b)
+}
+
 // flush commits what is left. No log file may be open.
 func (bs *batches) flush(ctx context.Context) error {
 	bs.mu.Lock()

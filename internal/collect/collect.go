@@ -30,6 +30,18 @@ type Options struct {
 
 	// Open opens a source; object.Open when nil.
 	Open func(ctx context.Context, source string) (object.Store, error)
+
+	Settings map[string]Settings // of sources, by their names
+	Cursors  Cursors             // where it is kept how far sources were followed; a folder of the lake when nil
+}
+
+// Settings are what there is to say of one source besides its name. The zero value works, but for queues.
+type Settings struct {
+	// Buckets are those that a queue's messages may name. A message about another one is not believed: whoever can send
+	// to the queue would otherwise choose what is collected.
+	Buckets []string
+	Poll    time.Duration // how long to wait between two looks, at most; 0: by kind of source, see docs/sources.md
+	Since   time.Duration // how far back a log group or the event history is read at first; 0: an hour, and 90 days
 }
 
 func (o Options) withDefaults() Options {
@@ -66,13 +78,28 @@ func (o Options) withDefaults() Options {
 //
 // Collect may be called again after any outcome, and by several processes at once.
 func Collect(ctx context.Context, l *lake.Lake, sources []string, opts Options) (Report, error) {
-	opts = opts.withDefaults()
-	start := opts.Now()
+	c := newCollector(l, opts.withDefaults())
+	if err := c.open(ctx, sources); err != nil {
+		return c.report, err
+	}
+	err := c.run(ctx)
+	c.progress.finish()
+	c.report.Elapsed = c.opts.Now().Sub(c.start)
+	for i, s := range c.report.Sources {
+		if err == nil && c.stores[i] != nil && s.Found+s.Failed+s.Repeated == 0 {
+			c.empty = append(c.empty, &NoLogFilesError{s.Source, s.Digests, s.Other})
+		}
+	}
+	return c.report, errors.Join(append(c.empty, err)...)
+}
+
+func newCollector(l *lake.Lake, opts Options) *collector {
 	c := &collector{
 		opts:   opts,
 		lake:   l,
 		jobs:   make(chan job),
 		cpu:    make(chan struct{}, runtime.GOMAXPROCS(0)),
+		start:  opts.Now(),
 		report: Report{Kinds: map[cloudtrail.Kind]*KindCount{}, Quarantine: []QuarantinedFile{}, Errors: []ObjectError{}},
 	}
 	c.progress = progress{call: opts.Progress, now: opts.Now}
@@ -80,44 +107,43 @@ func Collect(ctx context.Context, l *lake.Lake, sources []string, opts Options) 
 		lake: l, maxEvents: opts.BatchEvents, maxBytes: opts.BatchBytes, maxAge: opts.BatchAge,
 		now: opts.Now, done: c.committed,
 	}
-	if err := c.open(ctx, sources); err != nil {
-		return c.report, err
-	}
-	err := c.run(ctx)
-	c.progress.finish()
-	c.report.Elapsed = opts.Now().Sub(start)
-	for _, s := range c.report.Sources {
-		if err == nil && s.Found+s.Failed+s.Repeated == 0 {
-			c.empty = append(c.empty, &NoLogFilesError{s.Source, s.Digests, s.Other})
-		}
-	}
-	return c.report, errors.Join(append(c.empty, err)...)
+	return c
 }
 
 // collector is one run.
 type collector struct {
 	opts     Options
 	lake     *lake.Lake
-	stores   []object.Store
+	stores   []object.Store // nil for sources that are no stores
+	feeds    []feed         // of sources that are no stores; when following, of all
 	jobs     chan job
+	live     chan job // objects that go before jobs; nil when not following
+	ledger   ledger   // when following
+	start    time.Time
 	cpu      chan struct{} // holds a token for each reader that decodes
 	batches  *batches
 	progress progress
 	empty    []error
 
-	mu     sync.Mutex // guards report
-	report Report
+	mu       sync.Mutex // guards what follows
+	report   Report
+	statuses []SourceStatus // when following
 }
 
 // open opens all sources before any work is done, so that a mistyped one costs nothing.
 func (c *collector) open(ctx context.Context, sources []string) error {
-	for _, source := range sources {
-		store, err := c.opts.Open(ctx, source)
+	for i, source := range sources {
+		c.report.Sources = append(c.report.Sources, SourceReport{Source: source})
+		f, err := c.feed(i, source)
+		if err != nil {
+			return err
+		}
+		c.feeds = append(c.feeds, f)
+		store, err := f.open(ctx)
 		if err != nil {
 			return fmt.Errorf("opening source %q: %w", source, err)
 		}
 		c.stores = append(c.stores, store)
-		c.report.Sources = append(c.report.Sources, SourceReport{Source: source})
 	}
 	return nil
 }
@@ -152,9 +178,10 @@ func (c *collector) parallel() int {
 
 // committed is called after each commit.
 func (c *collector) committed(t *tally, res lake.Result) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.report.committed(t, res)
+	c.count(func(r *Report) { r.committed(t, res) })
+	for _, done := range t.done {
+		done(nil)
+	}
 }
 
 // count changes the report.

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"path"
 	"regexp"
 	"strings"
@@ -18,6 +19,37 @@ type job struct {
 	url    string
 	key    cloudtrail.Key
 	named  bool // the name says that it is a log file: then it is one, and broken if it can't be read
+
+	unlisted bool        // info is what a message said of it, which may be nothing
+	done     func(error) // see finish; nil when nobody waits
+}
+
+// errNotLogFile means that an object turned out to be something else, which is no failure.
+var errNotLogFile = errors.New("not a log file")
+
+// finish tells that the object is dealt with: it is in the lake (nil), something else than a log file
+// (errNotLogFile), or couldn't be read. It isn't called when the run ends before.
+func (j *job) finish(err error) {
+	if j.done != nil {
+		j.done(err)
+	}
+}
+
+// next returns the next object to be read; false at the end. What is new goes before what is old.
+func (c *collector) next(ctx context.Context) (j job, ok bool) {
+	select {
+	case j = <-c.live:
+		return j, true
+	default:
+	}
+	select {
+	case j = <-c.live:
+		return j, true
+	case j, ok = <-c.jobs:
+		return j, ok
+	case <-ctx.Done():
+		return j, false
+	}
 }
 
 // list finds the objects of all sources in key order and passes on those that have to be read.
@@ -28,6 +60,12 @@ func (c *collector) list(ctx context.Context) error {
 		seen = map[string]bool{}
 	}
 	for i, store := range c.stores {
+		if store == nil {
+			if err := c.feeds[i].once(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		for info, err := range store.List(ctx, "", "") {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -70,10 +108,21 @@ func (c *collector) found(ctx context.Context, j job) error {
 				return ctx.Err()
 			}
 		}
-		c.count(func(r *Report) { r.Skipped++ })
+		c.skip(j, nil)
+		return nil
 	}
 	c.settle(j, what)
+	j.finish(errNotLogFile)
 	return nil
+}
+
+// skip counts a log file that the lake has; an error is the lake's, and ends the run.
+func (c *collector) skip(j job, err error) {
+	if err == nil {
+		c.count(func(r *Report) { r.Skipped++ })
+		c.settle(j, isLogFile)
+		j.finish(nil)
+	}
 }
 
 // settle counts an object that is dealt with.

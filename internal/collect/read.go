@@ -23,7 +23,7 @@ const (
 // work reads objects until there are no more. Its error ends the run.
 func (c *collector) work(ctx context.Context) error {
 	w := &worker{c: c, reader: reader{text: newText(), limit: c.opts.MaxInflated}}
-	for j := range c.jobs {
+	for j, ok := c.next(ctx); ok; j, ok = c.next(ctx) {
 		if err := w.read(ctx, j); err != nil {
 			return err
 		}
@@ -63,6 +63,7 @@ func (w *worker) read(ctx context.Context, j job) error {
 		}
 		w.c.fail(j.source, j.url, err)
 		w.c.settle(j, isLogFile)
+		j.finish(err)
 		return nil
 	}
 }
@@ -75,7 +76,12 @@ func (w *worker) attempt(ctx context.Context, j job) error {
 		return &transferError{err}
 	}
 	defer body.Close()
-	j.info = info.Info
+	if j.info = info.Info; j.unlisted {
+		if have, err := w.c.lake.Collected(ctx, j.url, j.info.Size, j.info.ETag); err != nil || have {
+			w.c.skip(j, err)
+			return err
+		}
+	}
 	var text io.Reader = body
 	if j.info.Size <= prefetch {
 		w.body.Reset()
@@ -118,6 +124,7 @@ func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*ta
 	}
 	if failed != nil && !j.named && content.what != isLogFile {
 		w.c.settle(j, content.what)
+		j.finish(errNotLogFile)
 		return nil, nil
 	}
 	kind := content.kind
@@ -147,6 +154,7 @@ func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*ta
 	if err != nil {
 		return nil, fmt.Errorf("adding %s: %w", j.url, err)
 	}
+	t.done = []func(error){func(err error) { w.c.came(j.source, content.events, content.last); j.finish(err) }}
 	w.c.settle(j, isLogFile)
 	w.c.progress.add(func(p *Progress) { p.Events += content.events; p.Bytes += content.size })
 	return &t, nil

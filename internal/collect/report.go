@@ -3,6 +3,7 @@ package collect
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
@@ -105,6 +106,7 @@ type tally struct {
 	first, last        time.Time
 	kinds              map[cloudtrail.Kind]*KindCount
 	quarantine         []QuarantinedFile
+	done               []func(error) // called with nil once all this is in the lake
 }
 
 func (t *tally) add(u *tally) {
@@ -118,6 +120,7 @@ func (t *tally) add(u *tally) {
 		t.kind(kind, n.Files, n.Events)
 	}
 	t.quarantine = append(t.quarantine, u.quarantine...)
+	t.done = append(t.done, u.done...)
 }
 
 // span widens the span of event times; zero times don't.
@@ -169,4 +172,15 @@ func (r *Report) committed(t *tally, res lake.Result) {
 	}
 	room := max(0, ListLimit-len(r.Quarantine))
 	r.Quarantine = append(r.Quarantine, t.quarantine[:min(room, len(t.quarantine))]...)
+}
+
+// clone returns a copy that doesn't change any more.
+func (r *Report) clone() Report {
+	c := *r
+	c.Sources, c.Quarantine, c.Errors = slices.Clone(r.Sources), slices.Clone(r.Quarantine), slices.Clone(r.Errors)
+	c.Kinds = make(map[cloudtrail.Kind]*KindCount, len(r.Kinds))
+	for kind, n := range r.Kinds {
+		c.Kinds[kind] = &KindCount{n.Files, n.Events}
+	}
+	return c
 }

@@ -1,0 +1,132 @@
+package collect
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Cursors keep how far sources were followed. A cursor spares a look at what is in the lake already; losing one, or
+// having an old one, costs time and nothing else, because the lake knows its log files and events.
+type Cursors interface {
+	// Load returns what was saved under a name; nil when there is nothing.
+	Load(ctx context.Context, name string) ([]byte, error)
+	// Save replaces what stands under a name, whole or not at all. The last writer wins.
+	Save(ctx context.Context, name string, text []byte) error
+}
+
+// cursorVersion is the version of what is saved; docs/sources.md describes it.
+const cursorVersion = 1
+
+// cursor is what is kept of one source.
+type cursor struct {
+	Version int                    `json:"version"`
+	Source  string                 `json:"source"`
+	Spans   map[string]*cursorSpan `json:"spans"` // by place: a prefix, a Region, or "" for the whole source
+}
+
+// cursorSpan is a span of time of which all is in the lake. To is that of what was read last; what comes late is looked
+// for behind it.
+type cursorSpan struct {
+	From  time.Time `json:"from"`
+	To    time.Time `json:"to"`
+	Whole bool      `json:"whole,omitempty"` // there is nothing before From
+}
+
+func (s *cursorSpan) known() bool { return s != nil && !s.To.IsZero() }
+
+// join adds what another process knows: spans that touch become one.
+func (s *cursorSpan) join(o *cursorSpan) {
+	if !o.known() || o.From.After(s.To) || o.To.Before(s.From) {
+		return
+	}
+	if o.From.Before(s.From) || o.From.Equal(s.From) && o.Whole {
+		s.From, s.Whole = o.From, o.Whole
+	}
+	if o.To.After(s.To) {
+		s.To = o.To
+	}
+}
+
+func cursorName(source string) string {
+	sum := sha256.Sum256([]byte(source))
+	return hex.EncodeToString(sum[:8]) + ".json"
+}
+
+// loadCursor reads a source's cursor; an empty one when there is none that can be used.
+func (b *base) loadCursor(ctx context.Context, source string) (*cursor, error) {
+	c := &cursor{Version: cursorVersion, Source: source, Spans: map[string]*cursorSpan{}}
+	text, err := b.c.opts.Cursors.Load(ctx, cursorName(source))
+	if err != nil || text == nil {
+		return c, err
+	}
+	var saved cursor
+	switch err := json.Unmarshal(text, &saved); {
+	case err != nil || saved.Source != source || saved.Spans == nil:
+		b.c.opts.Log.Warn("a cursor can't be read: its source is looked through again", "source", source, "cause", err)
+		return c, nil
+	case saved.Version > cursorVersion:
+		return c, fmt.Errorf("the cursor of %s has format version %d; this program knows versions up to %d", source, saved.Version, cursorVersion)
+	}
+	return &saved, nil
+}
+
+// saveCursor joins the cursor with what other processes saved meanwhile, and saves it.
+func (b *base) saveCursor(ctx context.Context, c *cursor) error {
+	others, err := b.loadCursor(ctx, c.Source)
+	if err != nil {
+		return err
+	}
+	for name, o := range others.Spans {
+		if s := c.Spans[name]; s.known() {
+			s.join(o)
+		} else if o.known() {
+			c.Spans[name] = o
+		}
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return b.c.opts.Cursors.Save(ctx, cursorName(c.Source), text)
+}
+
+// folderCursors are the files of a folder of the lake.
+type folderCursors string
+
+func (f folderCursors) path(name string) string { return filepath.Join(string(f), "cursors", name) }
+
+func (f folderCursors) Load(_ context.Context, name string) ([]byte, error) {
+	text, err := os.ReadFile(f.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
+}
+
+func (f folderCursors) Save(_ context.Context, name string, text []byte) error {
+	path := f.path(name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), name+".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // gone already when all went well
+	_, err = tmp.Write(text)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
