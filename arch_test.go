@@ -26,7 +26,8 @@ var mayImport = map[string][]string{
 	"query":      {"lake"},
 	"provision":  {"catalog"},
 	"endpoint":   {"cloudtrail", "catalog", "digest", "object"},
-	"cli":        {"cloudtrail", "catalog", "digest", "object", "lake", "collect", "query", "provision", "endpoint"},
+	"daemon":     {"lake", "collect"},
+	"cli":        {"cloudtrail", "catalog", "digest", "object", "lake", "collect", "query", "provision", "endpoint", "daemon"},
 }
 
 // owners says which packages may import a heavy dependency, by import path prefix.
@@ -38,6 +39,7 @@ var owners = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2":      {"internal/object", "internal/collect", "bench/load", "internal/provision/live", "internal/cli/demo", "internal/endpoint/ai"},
 	"github.com/johannesboyne/gofakes3": {"internal/endpoint/s3"},
 	"go.etcd.io/bbolt":                  {"internal/endpoint/state", "internal/endpoint/s3/disk"},
+	"go.yaml.in/yaml":                   {"internal/daemon"},
 	"github.com/spf13/cobra":            {"internal/cli"},
 	"github.com/jedib0t/go-pretty":      {"internal/cli"},
 	"github.com/schollz/progressbar":    {"internal/cli"},

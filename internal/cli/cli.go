@@ -106,7 +106,7 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 		}
 		return usagef("unknown output format %q: table, json and csv are known", a.output)
 	}
-	root.AddCommand(a.demoCommand(), a.localCommand(), a.collectCommand(), a.verifyCommand(), a.callsCommand(),
+	root.AddCommand(a.demoCommand(), a.localCommand(), a.collectCommand(), a.daemonCommand(), a.verifyCommand(), a.callsCommand(),
 		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.servicesCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SuggestionsMinimumDistance = 2
@@ -140,12 +140,18 @@ func exactArgs(n int, what string) cobra.PositionalArgs {
 }
 
 // log returns the commands' logger: warnings, and with --verbose everything.
-func (a *app) log() *slog.Logger {
-	level := slog.LevelWarn
+func (a *app) log() *slog.Logger { return a.logFrom(slog.LevelWarn, false) }
+
+// logFrom returns a logger of a level; with --verbose of everything.
+func (a *app) logFrom(level slog.Level, asJSON bool) *slog.Logger {
 	if a.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(a.Stderr, &slog.HandlerOptions{Level: level}))
+	opts := &slog.HandlerOptions{Level: level}
+	if asJSON {
+		return slog.New(slog.NewJSONHandler(a.Stderr, opts))
+	}
+	return slog.New(slog.NewTextHandler(a.Stderr, opts))
 }
 
 // lakePath returns the folder of the lake.

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -16,7 +18,8 @@ import (
 )
 
 func (a *app) collectCommand() *cobra.Command {
-	var skip bool
+	var skip, follow bool
+	var buckets []string
 	var p proving
 	c := &cobra.Command{
 		Use:   "collect SOURCE…",
@@ -25,14 +28,30 @@ func (a *app) collectCommand() *cobra.Command {
 endpoint come from AWS's own settings). Log files that the lake has already are skipped, so the command may be repeated
 and stopped at any time. A log file that can't be decoded whole goes to quarantine with the reason; the rest goes on.
 
+Sources are too: sqs:URL, a queue that is told of new log files (with --bucket for the buckets it may name); logs:GROUP, a
+trail's log group in CloudWatch Logs; history:REGION,…, the last 90 days of management events of an account without a trail.
+
+With --follow the command goes on until it is stopped: what is new comes first, what is old is read back meanwhile. After
+a restart it goes on where it was. aitrail daemon does the same from a configuration file, with metrics.
+
 Of sources with digests the log files are verified as they come (see aitrail verify), and the lake keeps each one's
 verdict: verified, pending until the next digest, unverifiable, failed. The events of failed log files are kept too.
 
 Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn't be read at all.`,
-		Example: "  aitrail collect ./logs\n  aitrail collect s3://my-trail-bucket/cloudtrail",
+		Example: "  aitrail collect ./logs\n  aitrail collect s3://my-trail-bucket/cloudtrail\n  aitrail collect --follow s3://my-trail-bucket/cloudtrail logs:my-trail",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usagef("collect needs a source: a folder, a file, or s3://bucket/prefix")
+			}
+			for _, source := range args {
+				err := collect.CheckSource(source, sourceSettings(source, buckets))
+				var setting *collect.SettingError
+				if errors.As(err, &setting) && setting.Setting == "buckets" {
+					return usagef("%w: --bucket NAME", err)
+				}
+				if err != nil {
+					return usageError{err}
+				}
 			}
 			return nil
 		},
@@ -46,8 +65,16 @@ Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn'
 				return err
 			}
 			defer l.Close()
+			opts := collect.Options{Log: a.log(), Now: a.Now, Settings: map[string]collect.Settings{}}
+			for _, source := range args {
+				opts.Settings[source] = sourceSettings(source, buckets)
+			}
+			if follow {
+				return a.follow(c.Context(), l, args, opts, skip, p)
+			}
 			progress, done := a.collectProgress()
-			report, err := collect.Collect(c.Context(), l, args, collect.Options{Progress: progress, Log: a.log(), Now: a.Now})
+			opts.Progress = progress
+			report, err := collect.Collect(c.Context(), l, args, opts)
 			done()
 			var verified []verification
 			if err == nil && !skip {
@@ -56,9 +83,19 @@ Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn'
 			return a.collected(dir, report, verified, err)
 		},
 	}
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until stopped, and collect what comes")
+	c.Flags().StringArrayVar(&buckets, "bucket", nil, "`name` of a bucket that messages of sqs: sources may name; once for each")
 	c.Flags().BoolVar(&skip, "no-verify", false, "don't verify what was collected against its digests")
 	c.Flags().StringVar(&p.keyFile, "keys", "", "`file` with public keys, as `aws cloudtrail list-public-keys` prints them")
 	return c
+}
+
+// sourceSettings are those of a source given on the command line.
+func sourceSettings(source string, buckets []string) collect.Settings {
+	if strings.HasPrefix(source, "sqs:") {
+		return collect.Settings{Buckets: buckets}
+	}
+	return collect.Settings{}
 }
 
 // collected prints what a run did, and decides how the command ends.

@@ -37,6 +37,9 @@ const (
 // feed makes the feed of a source.
 func (c *collector) feed(i int, source string) (feed, error) {
 	b := base{c: c, source: i, name: source, settings: c.opts.Settings[source]}
+	if err := CheckSource(source, b.settings); err != nil {
+		return nil, err
+	}
 	scheme, rest, _ := strings.Cut(source, ":")
 	switch scheme + ":" {
 	case queueScheme:
