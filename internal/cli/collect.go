@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -60,12 +61,16 @@ Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn'
 			if err != nil {
 				return err
 			}
-			l, err := lake.Open(c.Context(), dir, lake.Options{Create: true, Now: a.Now, Log: a.log()})
+			log := a.log()
+			if follow {
+				log = a.logFrom(slog.LevelInfo, false)
+			}
+			l, err := lake.Open(c.Context(), dir, lake.Options{Create: true, Now: a.Now, Log: log})
 			if err != nil {
 				return err
 			}
 			defer l.Close()
-			opts := collect.Options{Log: a.log(), Now: a.Now, Settings: map[string]collect.Settings{}}
+			opts := collect.Options{Log: log, Now: a.Now, Settings: map[string]collect.Settings{}}
 			for _, source := range args {
 				opts.Settings[source] = sourceSettings(source, buckets)
 			}

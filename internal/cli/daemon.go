@@ -120,7 +120,6 @@ func (a *app) verifier(l *lake.Lake, p proving) func(context.Context, string) (d
 
 // follow collects until ctx ends, and prints what was done.
 func (a *app) follow(ctx context.Context, l *lake.Lake, sources []string, opts collect.Options, noVerify bool, p proving) error {
-	opts.Log = a.logFrom(0, false)
 	o := daemon.Options{Lake: l, Sources: sources, Collect: opts, VerifyEvery: daemon.DefaultVerify, MaintainEvery: daemon.DefaultMaintain, Log: opts.Log, Now: a.Now}
 	if !noVerify {
 		o.Verify = a.verifier(l, p)

@@ -169,7 +169,7 @@ func (c *collector) parallel() int {
 		return c.opts.Parallel
 	}
 	for _, s := range c.report.Sources {
-		if strings.HasPrefix(s.Source, "s3://") {
+		if strings.HasPrefix(s.Source, "s3://") || strings.HasPrefix(s.Source, queueScheme) {
 			return 16
 		}
 	}

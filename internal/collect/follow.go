@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,8 +39,7 @@ func (c *collector) feed(i int, source string) (feed, error) {
 	if err := CheckSource(source, b.settings); err != nil {
 		return nil, err
 	}
-	scheme, rest, _ := strings.Cut(source, ":")
-	switch scheme + ":" {
+	switch kind, rest := kindOfSource(source); kind {
 	case queueScheme:
 		return newQueue(b, rest)
 	case groupScheme:

@@ -14,10 +14,19 @@ type SettingError struct {
 
 func (e *SettingError) Error() string { return e.Text }
 
+// kindOfSource returns what a source's name begins with, when it is no folder, file or bucket, and the rest.
+func kindOfSource(source string) (kind, rest string) {
+	for _, kind := range []string{queueScheme, groupScheme, historyScheme} {
+		if rest, ok := strings.CutPrefix(source, kind); ok {
+			return kind, rest
+		}
+	}
+	return "", source
+}
+
 // CheckSource tells what is wrong with a source's name and settings. The error is *SettingError when it is a setting.
 func CheckSource(source string, s Settings) error {
-	scheme, rest, _ := strings.Cut(source, ":")
-	kind := scheme + ":"
+	kind, rest := kindOfSource(source)
 	live := kind == groupScheme || kind == historyScheme
 	switch {
 	case s.Since != 0 && !live:
