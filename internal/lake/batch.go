@@ -65,13 +65,6 @@ func (f *batchFile) drops(index uint32) bool {
 	return dropped || f.skip
 }
 
-// chunk is rows in memory that become data files together.
-type chunk struct {
-	rows   rows
-	w      *encoder
-	normal normalizer
-}
-
 // NewBatch begins a batch: log files whose events go into the lake by one commit.
 func (l *Lake) NewBatch() *Batch {
 	return &Batch{
@@ -101,15 +94,15 @@ func (b *Batch) File(f LogFile) *File {
 	} else {
 		c = b.l.chunk()
 	}
-	return &File{b: b, row: row, c: c, start: c.rows.mark()}
+	c.begin()
+	return &File{b: b, row: row, c: c}
 }
 
 // File is a log file being added to a batch.
 type File struct {
 	b     *Batch
 	row   *batchFile
-	c     *chunk // nil after the end
-	start mark   // the file's first row in the chunk
+	c     *chunk // nil after the end; its rows since begin are the file's
 	spill []*dataFile
 	calls int64
 }
@@ -124,12 +117,12 @@ func (f *File) Event(e *cloudtrail.Event, index int) error {
 		return errors.New("event added to a log file that was ended")
 	}
 	call := f.c.normal.call(e)
-	s := f.c.rows.add(e, &call, f.row.Object, ref{f.row.number, uint32(index)})
+	f.c.add(e, &call, f.row.Object, int64(index), ref{f.row.number, uint32(index)})
 	f.row.Events++
 	if call.CallRole == RolePrimary {
 		f.calls++
 	}
-	if t := s.row.EventTime.time(); !t.IsZero() {
+	if t := e.EventTime; !t.IsZero() {
 		if f.row.First.IsZero() || t.Before(f.row.First) {
 			f.row.First = t
 		}
@@ -138,13 +131,13 @@ func (f *File) Event(e *cloudtrail.Event, index int) error {
 		}
 	}
 	// A log file larger than a chunk is written as it comes; what was written is used only if the file ends well.
-	if f.c.rows.n-f.start.n >= chunkRows || f.c.rows.bytes-f.start.bytes >= chunkBytes {
-		files, err := f.b.spill(f.c, f.start.n)
+	if f.c.n-f.c.start.n >= chunkRows || f.c.bytes-f.c.start.bytes >= chunkBytes {
+		files, err := f.b.encode(f.c, f.c.since(f.c.start.n))
 		if err != nil {
 			return err
 		}
 		f.spill = append(f.spill, files...)
-		f.c.rows.reset(f.start)
+		f.c.forget()
 	}
 	return nil
 }
@@ -164,14 +157,14 @@ func (f *File) Done(edit func(*LogFile)) error {
 		return nil
 	}
 	c := f.c
-	if c.rows.n < chunkRows && c.rows.bytes < chunkBytes {
+	if c.n < chunkRows && c.bytes < chunkBytes {
 		f.end()
 		return nil
 	}
 	files, err := f.b.write(c)
 	if err == nil {
 		f.b.stage(files)
-		c.rows.reset(mark{})
+		c.clear()
 	}
 	f.end() // on error the rows stay, and Commit writes them
 	return err
@@ -211,7 +204,7 @@ func (f *File) Drop() {
 
 // forget removes the file's rows.
 func (f *File) forget() {
-	f.c.rows.reset(f.start)
+	f.c.forget()
 	f.b.l.remove(f.spill)
 	f.spill = nil
 }
@@ -240,9 +233,8 @@ func (b *Batch) claim(f *File) bool {
 			b.claimKey(k, s.refs[i])
 		}
 	}
-	for i := f.start.n; i < f.c.rows.n; i++ {
-		s := f.c.rows.at(i)
-		b.claimKey(keyOf(s.row.EventID, s.row.Extra, s.row.RecipientAccountID), s.ref)
+	for _, h := range f.c.heads[f.c.start.n:] {
+		b.claimKey(h.key, h.ref)
 	}
 	b.staged, f.spill = append(b.staged, f.spill...), nil
 	b.events += f.row.Events
@@ -267,33 +259,32 @@ func (b *Batch) stage(files []*dataFile) {
 	b.staged = append(b.staged, files...)
 }
 
-// write writes the rows of chunks but for those that are dropped.
+// write writes the rows of chunks but for those that are dropped. It leaves the rows where they are, but for those of
+// the first chunk when there are several.
 func (b *Batch) write(chunks ...*chunk) ([]*dataFile, error) {
-	var slots []*slot
+	for _, other := range chunks[1:] {
+		chunks[0].take(other, b.kept(other))
+		other.clear()
+	}
+	return b.encode(chunks[0], b.kept(chunks[0]))
+}
+
+// kept returns a chunk's rows that aren't dropped.
+func (b *Batch) kept(c *chunk) []uint32 {
 	b.mu.Lock()
-	for _, c := range chunks {
-		for i := range c.rows.n {
-			if s := c.rows.at(i); !b.files[s.ref.file].drops(s.ref.index) {
-				slots = append(slots, s)
-			}
+	defer b.mu.Unlock()
+	rows := make([]uint32, 0, c.n)
+	for i, h := range c.heads {
+		if !b.files[h.ref.file].drops(h.ref.index) {
+			rows = append(rows, uint32(i))
 		}
 	}
-	b.mu.Unlock()
-	return b.encode(chunks[0].w, slots)
+	return rows
 }
 
-// spill writes a chunk's rows from the given one on.
-func (b *Batch) spill(c *chunk, from int) ([]*dataFile, error) {
-	slots := make([]*slot, 0, c.rows.n-from)
-	for i := from; i < c.rows.n; i++ {
-		slots = append(slots, c.rows.at(i))
-	}
-	return b.encode(c.w, slots)
-}
-
-// encode writes rows to files. When it returns an error it has written none.
-func (b *Batch) encode(w *encoder, slots []*slot) ([]*dataFile, error) {
-	files, err := w.write(slots, b.l.dataDir(Events), b.fileName)
+// encode writes rows of a chunk to files. When it returns an error it has written none.
+func (b *Batch) encode(c *chunk, rows []uint32) ([]*dataFile, error) {
+	files, err := c.w.write(c, rows, b.l.dataDir(Events), b.fileName)
 	if err != nil {
 		b.l.remove(files)
 		return nil, err

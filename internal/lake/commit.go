@@ -170,20 +170,19 @@ func (b *Batch) without(s *dataFile) (*dataFile, error) {
 		return nil, nil
 	}
 	left := &dataFile{path: join(parent(s.path), b.fileName()), day: s.day, dayless: s.dayless}
-	rows := make([]*eventRow, 0, len(keep))
+	c := b.l.chunk()
+	defer b.l.recycle(c)
 	err := readRows(b.l.d, s.path, func(i int64, row *eventRow) error {
 		if int(i) < len(s.refs) && len(keep) > 0 && keep[0] == i {
 			keep = keep[1:]
-			rows = append(rows, row)
-			left.refs, left.keys = append(left.refs, s.refs[i]), append(left.keys, s.keys[i])
-			left.bounds.add(row)
+			c.addRow(row, s.refs[i])
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return left, newEncoder(b.l.d).create(left, rows)
+	return left, c.w.writeFile(left, c, c.since(0))
 }
 
 // syncData makes the names of the batch's files durable. A file that is missing, because somebody cleaned the lake's
@@ -405,6 +404,6 @@ func measured(d *disk, path string) (*dataFile, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	f := &dataFile{path: path}
-	f.measure(view)
+	f.measure(view.Metadata(), view.Size(), leafIDs(view.Schema(), nil))
 	return f, nil
 }

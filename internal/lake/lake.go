@@ -331,11 +331,11 @@ func (l *Lake) chunk() *chunk {
 		l.chunks = l.chunks[:n-1]
 		return c
 	}
-	return &chunk{w: newEncoder(l.d)}
+	return newChunk(l.d)
 }
 
 func (l *Lake) recycle(c *chunk) {
-	c.rows.reset(mark{})
+	c.clear()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.chunks) < idleChunks {

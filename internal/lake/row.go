@@ -3,28 +3,12 @@ package lake
 import (
 	"encoding/hex"
 	"encoding/json"
+	"math"
+	"reflect"
 	"strings"
-	"unsafe"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 )
-
-// slot is a row with the memory behind its pointers.
-type slot struct {
-	row        eventRow
-	identity   identityRow
-	session    sessionRow
-	issuer     issuerRow
-	attributes attributesRow
-	behalf     onBehalfOfRow
-	tls        tlsRow
-	readOnly   bool
-	management bool
-	in, out    int64
-	time       micros
-	created    micros
-	ref        ref
-}
 
 // ref names a row of a batch: the number of its log file in the batch, and its place there.
 type ref struct {
@@ -32,203 +16,234 @@ type ref struct {
 	index uint32
 }
 
-// rowBlock and textBlock are how many rows and bytes of text are allocated at a time.
-const (
-	rowBlock  = 64
-	textBlock = 128 << 10
-)
-
-// rows holds rows with all their text, in memory that is used again after a reset.
-type rows struct {
-	blocks []*[rowBlock]slot
-	n      int
-	texts  [][]byte // each textBlock long, or longer for one large text
-	text   int      // the one being filled
-	bytes  int
+// head is what is known of a row besides its columns.
+type head struct {
+	time micros // noTime without one
+	ref  ref
+	key  key
 }
 
-// mark is a place that rows can go back to.
-type mark struct{ n, text, filled, bytes int }
+// noTime stands for the time of an event without one. It sorts before all others.
+const noTime micros = math.MinInt64
 
-func (r *rows) mark() mark {
-	m := mark{n: r.n, text: r.text, bytes: r.bytes}
-	if r.text < len(r.texts) {
-		m.filled = len(r.texts[r.text])
-	}
-	return m
+// chunk is rows of events in memory that become data files together, with the encoder for it.
+type chunk struct {
+	columns
+	heads  []head
+	w      *encoder
+	normal normalizer
+	people map[*cloudtrail.UserIdentity]uint32 // the identities that came last: readers share equal ones
+	start  columnsMark                         // where the log file being added began
 }
 
-// reset forgets the rows after the mark.
-func (r *rows) reset(m mark) {
-	for i := m.text; i < len(r.texts); i++ {
-		r.texts[i] = r.texts[i][:0]
-	}
-	if m.text < len(r.texts) {
-		r.texts[m.text] = r.texts[m.text][:m.filled]
-	}
-	r.n, r.text, r.bytes = m.n, m.text, m.bytes
+func newChunk(d *disk) *chunk {
+	return &chunk{columns: *newColumns(reflect.TypeFor[eventRow]()), w: newEncoder(d), people: map[*cloudtrail.UserIdentity]uint32{}}
 }
 
-func (r *rows) at(i int) *slot { return &r.blocks[i/rowBlock][i%rowBlock] }
+// begin marks the place that forget goes back to.
+func (c *chunk) begin() { c.mark(&c.start) }
 
-// next returns a new row, zero.
-func (r *rows) next() *slot {
-	if r.n/rowBlock == len(r.blocks) {
-		r.blocks = append(r.blocks, new([rowBlock]slot))
-	}
-	s := r.at(r.n)
-	*s = slot{}
-	r.n++
-	r.bytes += int(unsafe.Sizeof(slot{}))
-	return s
+// forget removes the rows since begin.
+func (c *chunk) forget() { c.back(&c.start) }
+
+// clear removes all rows.
+func (c *chunk) clear() { c.back(&columnsMark{}) }
+
+func (c *chunk) back(m *columnsMark) {
+	c.reset(m)
+	c.heads = c.heads[:m.n]
+	clear(c.people)
 }
 
-// keep copies a text into the rows' memory.
-func (r *rows) keep(s string) string {
-	if s == "" {
-		return ""
+// since returns the rows from the given one on.
+func (c *chunk) since(first int) []uint32 {
+	rows := make([]uint32, 0, c.n-first)
+	for row := first; row < c.n; row++ {
+		rows = append(rows, uint32(row))
 	}
-	r.bytes += len(s)
-	for r.text < len(r.texts) && cap(r.texts[r.text])-len(r.texts[r.text]) < len(s) {
-		r.text++
-	}
-	if r.text == len(r.texts) {
-		r.texts = append(r.texts, make([]byte, 0, max(textBlock, len(s))))
-	}
-	b := r.texts[r.text]
-	n := len(b)
-	b = append(b, s...)
-	r.texts[r.text] = b
-	return unsafe.String(&b[n], len(s))
+	return rows
 }
 
-func (r *rows) json(j cloudtrail.JSON) string { return r.keep(string(j)) }
-
-// add makes a row of an event.
-func (r *rows) add(e *cloudtrail.Event, c *Call, source string, at ref) *slot {
-	s := r.next()
-	s.ref = at
-	r.record(s, e)
-	r.call(s, c)
-	s.row.SourceObject, s.row.SourceIndex = source, int64(at.index)
-	return s
-}
-
-func (r *rows) record(s *slot, e *cloudtrail.Event) {
-	row := &s.row
-	row.EventVersion = r.keep(e.EventVersion)
-	row.EventTime = microsOf(e.EventTime, &s.time)
-	row.EventSource = r.keep(e.EventSource)
-	row.EventName = r.keep(e.EventName)
-	row.AWSRegion = r.keep(e.AWSRegion)
-	row.SourceIPAddress = r.keep(e.SourceIPAddress)
-	row.UserAgent = r.keep(e.UserAgent)
-	row.ErrorCode = r.keep(e.ErrorCode)
-	row.ErrorMessage = r.keep(e.ErrorMessage)
-	row.RequestParameters = r.json(e.RequestParameters)
-	row.ResponseElements = r.json(e.ResponseElements)
-	row.AdditionalEventData = r.json(e.AdditionalEventData)
-	row.RequestID = r.keep(e.RequestID)
-	row.ReadOnly = boolColumn(e.ReadOnly, &s.readOnly)
-	row.EventType = r.keep(e.EventType)
-	row.APIVersion = r.keep(e.APIVersion)
-	row.ManagementEvent = boolColumn(e.ManagementEvent, &s.management)
-	row.RecipientAccountID = r.keep(e.RecipientAccountID)
-	row.SharedEventID = r.keep(e.SharedEventID)
-	row.VPCEndpointID = r.keep(e.VPCEndpointID)
-	row.VPCEndpointAccountID = r.keep(e.VPCEndpointAccountID)
-	row.ServiceEventDetails = r.json(e.ServiceEventDetails)
-	row.Addendum = r.json(e.Addendum)
-	row.EdgeDeviceDetails = r.json(e.EdgeDeviceDetails)
-	row.InsightDetails = r.json(e.InsightDetails)
-	row.EventContext = r.json(e.EventContext)
-	row.EventCategory = r.keep(e.EventCategory)
-	row.SessionCredentialFromConsole = r.keep(e.SessionCredentialFromConsole)
-	row.Extra = r.json(e.Extra)
-	r.eventID(row, e)
-	r.identity(s, e.UserIdentity)
-	if e.Resources != nil {
-		row.Resources = make([]resourceRow, len(e.Resources))
-		for i, v := range e.Resources {
-			row.Resources[i] = resourceRow{pointer(r.keep(v.AccountID)), pointer(r.keep(v.Type)), pointer(r.keep(v.ARN))}
-		}
-	}
-	if t := e.TLSDetails; t != nil {
-		s.tls = tlsRow{r.keep(t.TLSVersion), r.keep(t.CipherSuite), r.keep(t.ClientProvidedHostHeader)}
-		row.TLSDetails = &s.tls
+// take adds rows of another chunk.
+func (c *chunk) take(from *chunk, rows []uint32) {
+	c.columns.take(&from.columns, rows)
+	for _, row := range rows {
+		c.heads = append(c.heads, from.heads[row])
 	}
 }
 
-func (r *rows) identity(s *slot, u *cloudtrail.UserIdentity) {
+// addRow adds a row as it was read from a file.
+func (c *chunk) addRow(row *eventRow, at ref) {
+	e, call := row.event(), row.call()
+	c.add(&e, &call, row.SourceObject, row.SourceIndex, at)
+}
+
+// add makes a row of an event. The values are added in the order of eventRow's fields.
+func (c *chunk) add(e *cloudtrail.Event, n *Call, source string, index int64, at ref) {
+	c.next()
+	id, extra := eventIDColumns(e)
+	h := head{noTime, at, keyOf(id, extra, e.RecipientAccountID)}
+	if !e.EventTime.IsZero() {
+		h.time = micros(e.EventTime.UnixMicro())
+	}
+	c.heads = append(c.heads, h)
+
+	c.text(e.EventVersion)
+	c.caller(e.UserIdentity)
+	c.number(int64(h.time), h.time != noTime)
+	c.text(e.EventSource)
+	c.text(e.EventName)
+	c.text(e.AWSRegion)
+	c.text(e.SourceIPAddress)
+	c.text(e.UserAgent)
+	c.text(e.ErrorCode)
+	c.text(e.ErrorMessage)
+	c.text(string(e.RequestParameters))
+	c.text(string(e.ResponseElements))
+	c.text(string(e.AdditionalEventData))
+	c.text(e.RequestID)
+	c.uuid(id)
+	c.flag(e.ReadOnly == cloudtrail.True, e.ReadOnly != cloudtrail.Absent)
+	c.list(len(e.Resources), e.Resources != nil, func(i int) {
+		c.text(e.Resources[i].AccountID)
+		c.text(e.Resources[i].Type)
+		c.text(e.Resources[i].ARN)
+	})
+	c.text(e.EventType)
+	c.text(e.APIVersion)
+	c.flag(e.ManagementEvent == cloudtrail.True, e.ManagementEvent != cloudtrail.Absent)
+	c.text(e.RecipientAccountID)
+	c.text(e.SharedEventID)
+	c.text(e.VPCEndpointID)
+	c.text(e.VPCEndpointAccountID)
+	c.text(string(e.ServiceEventDetails))
+	c.text(string(e.Addendum))
+	c.text(string(e.EdgeDeviceDetails))
+	c.text(string(e.InsightDetails))
+	c.text(string(e.EventContext))
+	c.text(e.EventCategory)
+	c.tls(e.TLSDetails)
+	c.text(e.SessionCredentialFromConsole)
+	c.text(extra)
+	c.call(n)
+	c.text(source)
+	c.number(index, true)
+}
+
+// caller adds userIdentity.
+func (c *chunk) caller(u *cloudtrail.UserIdentity) {
+	if who, known := c.people[u]; known {
+		c.callBy(who, true)
+		return
+	}
+	who := c.identity()
+	if len(c.people) >= remembered {
+		clear(c.people)
+	}
+	c.people[u] = who
+	c.callBy(who, false)
+	level := c.group(u != nil)
 	if u == nil {
-		return
+		u = &cloudtrail.UserIdentity{}
 	}
-	s.identity = identityRow{
-		Type: r.keep(u.Type), PrincipalID: r.keep(u.PrincipalID), ARN: r.keep(u.ARN), AccountID: r.keep(u.AccountID),
-		AccessKeyID: r.keep(u.AccessKeyID), UserName: r.keep(u.UserName), InvokedBy: r.keep(u.InvokedBy),
-		IdentityProvider: r.keep(u.IdentityProvider), CredentialID: r.keep(u.CredentialID), InScopeOf: r.json(u.InScopeOf),
-	}
-	s.row.UserIdentity = &s.identity
-	if o := u.OnBehalfOf; o != nil {
-		s.behalf = onBehalfOfRow{r.keep(o.UserID), r.keep(o.IdentityStoreARN)}
-		s.identity.OnBehalfOf = &s.behalf
-	}
-	c := u.SessionContext
-	if c == nil {
-		return
-	}
-	s.session = sessionRow{
-		WebIDFederationData: r.json(c.WebIDFederationData), SourceIdentity: r.keep(c.SourceIdentity),
-		EC2RoleDelivery: r.keep(c.EC2RoleDelivery), EC2IssuedInVPC: r.keep(c.EC2IssuedInVPC), AssumedRoot: r.keep(c.AssumedRoot),
-	}
-	s.identity.SessionContext = &s.session
-	if i := c.SessionIssuer; i != nil {
-		s.issuer = issuerRow{r.keep(i.Type), r.keep(i.PrincipalID), r.keep(i.ARN), r.keep(i.AccountID), r.keep(i.UserName)}
-		s.session.SessionIssuer = &s.issuer
-	}
-	if a := c.Attributes; a != nil {
-		s.attributes = attributesRow{microsOf(a.CreationDate, &s.created), r.keep(a.MFAAuthenticated)}
-		s.session.Attributes = &s.attributes
-	}
+	c.text(u.Type)
+	c.text(u.PrincipalID)
+	c.text(u.ARN)
+	c.text(u.AccountID)
+	c.text(u.AccessKeyID)
+	c.text(u.UserName)
+	c.session(u.SessionContext)
+	c.text(u.InvokedBy)
+	c.text(u.IdentityProvider)
+	c.onBehalfOf(u.OnBehalfOf)
+	c.text(u.CredentialID)
+	c.text(string(u.InScopeOf))
+	c.end(level)
 }
 
-func (r *rows) call(s *slot, c *Call) {
-	row := &s.row
-	row.AIService = r.keep(c.AIService)
-	row.OperationClass = r.keep(c.OperationClass)
-	row.ModelID = r.keep(c.ModelID)
-	row.InferenceRegion = r.keep(c.InferenceRegion)
-	row.Actor = r.keep(c.Actor)
-	row.ActorKind = r.keep(c.ActorKind)
-	row.Client = r.keep(c.Client)
-	row.Outcome = r.keep(c.Outcome)
-	row.GuardrailID = r.keep(c.GuardrailID)
-	row.CallRole = r.keep(c.CallRole)
-	row.ParentRequestID = r.keep(c.ParentRequestID)
-	if c.InputTokens >= 0 {
-		s.in, row.InputTokens = c.InputTokens, &s.in
+func (c *chunk) session(s *cloudtrail.SessionContext) {
+	level := c.group(s != nil)
+	if s == nil {
+		s = &cloudtrail.SessionContext{}
 	}
-	if c.OutputTokens >= 0 {
-		s.out, row.OutputTokens = c.OutputTokens, &s.out
+	issuer := c.group(s.SessionIssuer != nil)
+	i := s.SessionIssuer
+	if i == nil {
+		i = &cloudtrail.SessionIssuer{}
 	}
+	c.text(i.Type)
+	c.text(i.PrincipalID)
+	c.text(i.ARN)
+	c.text(i.AccountID)
+	c.text(i.UserName)
+	c.end(issuer)
+	c.text(string(s.WebIDFederationData))
+	attributes := c.group(s.Attributes != nil)
+	a := s.Attributes
+	if a == nil {
+		a = &cloudtrail.SessionAttributes{}
+	}
+	c.time(a.CreationDate)
+	c.text(a.MFAAuthenticated)
+	c.end(attributes)
+	c.text(s.SourceIdentity)
+	c.text(s.EC2RoleDelivery)
+	c.text(s.EC2IssuedInVPC)
+	c.text(s.AssumedRoot)
+	c.end(level)
 }
 
-// eventID puts the id into its column, or into extra when the column can't give it back.
-func (r *rows) eventID(row *eventRow, e *cloudtrail.Event) {
+func (c *chunk) onBehalfOf(o *cloudtrail.OnBehalfOf) {
+	level := c.group(o != nil)
+	if o == nil {
+		o = &cloudtrail.OnBehalfOf{}
+	}
+	c.text(o.UserID)
+	c.text(o.IdentityStoreARN)
+	c.end(level)
+}
+
+func (c *chunk) tls(t *cloudtrail.TLSDetails) {
+	level := c.group(t != nil)
+	if t == nil {
+		t = &cloudtrail.TLSDetails{}
+	}
+	c.text(t.TLSVersion)
+	c.text(t.CipherSuite)
+	c.text(t.ClientProvidedHostHeader)
+	c.end(level)
+}
+
+// call adds the normal form.
+func (c *chunk) call(n *Call) {
+	c.text(n.AIService)
+	c.text(n.OperationClass)
+	c.text(n.ModelID)
+	c.text(n.InferenceRegion)
+	c.text(n.Actor)
+	c.text(n.ActorKind)
+	c.text(n.Client)
+	c.text(n.Outcome)
+	c.number(n.InputTokens, n.InputTokens >= 0)
+	c.number(n.OutputTokens, n.OutputTokens >= 0)
+	c.text(n.GuardrailID)
+	c.text(n.CallRole)
+	c.text(n.ParentRequestID)
+}
+
+// eventIDColumns returns the columns eventID and extra: an id that its column can't give back goes into extra.
+func eventIDColumns(e *cloudtrail.Event) (id [16]byte, extra string) {
 	if id, ok := parseUUID(e.EventID); ok {
-		row.EventID = id
-		return
+		return id, string(e.Extra)
 	}
 	if e.EventID == "" || e.Extra.Member("eventID") != "" {
-		return
+		return id, string(e.Extra)
 	}
 	member := `{"eventID":` + jsonString(e.EventID)
 	if rest := strings.TrimSpace(string(e.Extra)); len(rest) > 2 && strings.TrimSpace(rest[1:]) != "}" {
-		member += "," + rest[1:]
-	} else {
-		member += "}"
+		return id, member + "," + rest[1:]
 	}
-	row.Extra = r.keep(member)
+	return id, member + "}"
 }
 
 // event gives the event of a row back.
@@ -251,7 +266,7 @@ func (row *eventRow) event() cloudtrail.Event {
 	if row.Resources != nil {
 		e.Resources = make([]cloudtrail.Resource, len(row.Resources))
 		for i, v := range row.Resources {
-			e.Resources[i] = cloudtrail.Resource{AccountID: pointed(v.AccountID), Type: pointed(v.Type), ARN: pointed(v.ARN)}
+			e.Resources[i] = cloudtrail.Resource(v)
 		}
 	}
 	if row.TLSDetails != nil {
@@ -307,14 +322,6 @@ func orMinusOne(n *int64) int64 {
 		return -1
 	}
 	return *n
-}
-
-func boolColumn(b cloudtrail.Bool, at *bool) *bool {
-	if b == cloudtrail.Absent {
-		return nil
-	}
-	*at = b == cloudtrail.True
-	return at
 }
 
 func boolMember(b *bool) cloudtrail.Bool {

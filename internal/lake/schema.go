@@ -133,28 +133,10 @@ type onBehalfOfRow struct {
 	IdentityStoreARN string `parquet:"identityStoreArn,optional,dict,id(152)"`
 }
 
-// resourceRow has pointers where others have zero values, for the reason that rowsPerWrite gives: a list's elements are
-// written together.
 type resourceRow struct {
-	AccountID *string `parquet:"accountId,optional,dict,id(161)"`
-	Type      *string `parquet:"type,optional,dict,id(162)"`
-	ARN       *string `parquet:"ARN,optional,dict,id(163)"`
-}
-
-// pointer returns nil for "".
-func pointer(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// pointed is the reverse of pointer.
-func pointed(p *string) string {
-	if p == nil {
-		return ""
-	}
-	return *p
+	AccountID string `parquet:"accountId,optional,dict,id(161)"`
+	Type      string `parquet:"type,optional,dict,id(162)"`
+	ARN       string `parquet:"ARN,optional,dict,id(163)"`
 }
 
 type tlsRow struct {

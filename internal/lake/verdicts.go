@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -132,9 +133,37 @@ func (l *Lake) replace(ctx context.Context, t *loaded, paths map[string]struct{}
 
 // writeTable writes rows of log_files to a file.
 func writeTable(d *disk, path string, rows []*fileRow) (*dataFile, error) {
+	c := newColumns(reflect.TypeFor[fileRow]())
+	order := make([]uint32, len(rows))
+	for i, r := range rows {
+		c.file(r)
+		order[i] = uint32(i)
+	}
 	f := &dataFile{path: path}
-	if err := create(newEncoder(d), f, rows, make([]fileRow, min(len(rows), rowsPerWrite))); err != nil {
+	if err := newEncoder(d).create(f, c, order); err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+// file adds a row of log_files: the values in the order of fileRow's fields.
+func (c *columns) file(r *fileRow) {
+	c.next()
+	c.text(r.Object)
+	c.number(r.Size, true)
+	c.text(r.ETag)
+	c.text(r.SHA256)
+	c.text(r.Kind)
+	c.text(r.Account)
+	c.text(r.Region)
+	c.number(r.Events, true)
+	c.number(r.Duplicates, true)
+	for _, t := range []*micros{r.First, r.Last, r.CollectedAt} {
+		c.time(t.time())
+	}
+	c.text(r.Status)
+	c.text(r.Reason)
+	c.text(r.Verdict)
+	c.text(r.VerdictNote)
+	c.text(r.Batch)
 }

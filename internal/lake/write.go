@@ -1,10 +1,7 @@
 package lake
 
 import (
-	"bufio"
 	"cmp"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +9,7 @@ import (
 
 	"github.com/apache/iceberg-go"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 )
 
 // dataFile is a Parquet file that was written and is not in a table yet.
@@ -46,44 +44,24 @@ var boundColumns = [...]struct {
 	id   int
 }{{"eventSource", 4}, {"eventName", 5}, {"awsRegion", 6}, {"errorCode", 9}, {"recipientAccountId", 21}, {"ai_service", 50}, {"model_id", 52}, {"actor", 54}}
 
-func boundColumn(name string) bool {
-	for _, c := range boundColumns {
-		if c.name == name {
-			return true
-		}
+func (b *bounds) time(t micros) {
+	if !b.timed || t < b.first {
+		b.first = t
 	}
-	return name == "eventTime"
+	if !b.timed || t > b.last {
+		b.last = t
+	}
+	b.timed = true
 }
 
-func boundValues(r *eventRow) [len(boundColumns)]string {
-	return [...]string{r.EventSource, r.EventName, r.AWSRegion, r.ErrorCode, r.RecipientAccountID, r.AIService, r.ModelID, r.Actor}
-}
-
-func (b *bounds) add(r *eventRow) {
-	if t := r.EventTime; t != nil {
-		if !b.timed || *t < b.first {
-			b.first = *t
-		}
-		if !b.timed || *t > b.last {
-			b.last = *t
-		}
-		b.timed = true
+// widen takes in the least and the greatest of a column's texts.
+func (b *bounds) widen(column int, low, high string) {
+	t := &b.text[column]
+	if t.low == "" || low < t.low {
+		t.low = strings.Clone(low)
 	}
-	for i, v := range boundValues(r) {
-		t := &b.text[i]
-		if v != "" && (v < t.low || t.low == "") {
-			t.low = v
-		}
-		if v > t.high {
-			t.high = v
-		}
-	}
-}
-
-// own lets go of the rows' memory.
-func (b *bounds) own() {
-	for i, t := range b.text {
-		b.text[i].low, b.text[i].high = strings.Clone(t.low), strings.Clone(t.high)
+	if high > t.high {
+		t.high = strings.Clone(high)
 	}
 }
 
@@ -116,95 +94,38 @@ func upperText(s string) string {
 	return ""
 }
 
-// encoder writes rows into Parquet files. It isn't safe for concurrent use.
-type encoder struct {
-	d      *disk
-	codec  *codec
-	out    *bufio.Writer
-	order  []*slot
-	sorted []*eventRow
-	some   []eventRow
-}
-
-// rowsPerWrite is how many rows the Parquet writer is given at a time. It is two because of a fault of parquet-go v0.32.0
-// (writeRowsFuncOfOptional): among three rows and more, nulls that follow as many values as there were nulls before them
-// are written as empty values. With two there is no such place. Writing 256 at a time would take 8 % less time.
-const rowsPerWrite = 2
-
-func newEncoder(d *disk) *encoder {
-	return &encoder{d: d, codec: newCodec(), out: bufio.NewWriterSize(io.Discard, 256<<10)}
-}
-
-func writerOptions(row any, c *codec) []parquet.WriterOption {
-	options := []parquet.WriterOption{
-		parquet.Compression(c),
-		parquet.CreatedBy("aitrail", fmt.Sprint("lake format ", Version), ""),
-		parquet.PageBufferSize(256 << 10),
-		parquet.WriteBufferSize(0),
-		parquet.DataPageVersion(1),
-		parquet.DefaultEncodingFor(parquet.Int64, &parquet.DeltaBinaryPacked), // times and indexes
-		parquet.DictionaryMaxBytes(2 << 20),
-	}
-	// Bounds are worth their time only where readers narrow by them.
-	for _, path := range parquet.SchemaOf(row).Columns() {
-		if !boundColumn(path[len(path)-1]) {
-			options = append(options, parquet.SkipPageBounds(path...))
-		}
-	}
-	return options
-}
-
-// write writes rows to files, one for each day, each sorted by time.
-func (w *encoder) write(slots []*slot, dir string, name func() string) ([]*dataFile, error) {
-	w.order = append(w.order[:0], slots...)
-	slices.SortFunc(w.order, compareSlots)
+// write writes rows of events to files, one for each day, each sorted by time.
+func (w *encoder) write(c *chunk, rows []uint32, dir string, name func() string) ([]*dataFile, error) {
+	slices.SortFunc(rows, func(a, b uint32) int {
+		return cmp.Or(cmp.Compare(c.heads[a].time, c.heads[b].time), cmp.Compare(a, b))
+	})
 	var files []*dataFile
-	for rest := w.order; len(rest) > 0; {
-		d, ok := day(rest[0].row.EventTime)
+	for len(rows) > 0 {
+		d, ok := day(c.heads[rows[0]].time)
 		n := 1
-		for n < len(rest) {
-			if e, also := day(rest[n].row.EventTime); e != d || also != ok {
+		for n < len(rows) {
+			if e, also := day(c.heads[rows[n]].time); e != d || also != ok {
 				break
 			}
 			n++
 		}
 		f := &dataFile{path: join(dir, dayFolder(d, ok), name()), day: d, dayless: !ok}
-		if err := w.writeFile(f, rest[:n]); err != nil {
+		if err := w.writeFile(f, c, rows[:n]); err != nil {
 			return files, err
 		}
-		files, rest = append(files, f), rest[n:]
+		files, rows = append(files, f), rows[n:]
 	}
 	return files, nil
 }
 
-// compareSlots orders rows by time, those without one first.
-func compareSlots(a, b *slot) int {
-	at, bt := a.row.EventTime, b.row.EventTime
-	if at == nil || bt == nil {
-		if at != bt {
-			return cmp.Compare(present(at), present(bt))
-		}
-	} else if *at != *bt {
-		return cmp.Compare(*at, *bt)
-	}
-	return cmp.Or(cmp.Compare(a.ref.file, b.ref.file), cmp.Compare(a.ref.index, b.ref.index))
-}
-
-func present(t *micros) int {
-	if t == nil {
-		return 0
-	}
-	return 1
-}
-
 // day returns the number of a time's UTC day since 1970, and false for no time.
-func day(t *micros) (int32, bool) {
-	if t == nil {
+func day(t micros) (int32, bool) {
+	if t == noTime {
 		return 0, false
 	}
 	const length = 24 * 3600 * 1e6
-	d := *t / length
-	if *t%length < 0 {
+	d := t / length
+	if t%length < 0 {
 		d--
 	}
 	return int32(d), true
@@ -217,74 +138,19 @@ func dayFolder(d int32, ok bool) string {
 	return dayFieldName + "=" + time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly)
 }
 
-func (w *encoder) writeFile(f *dataFile, slots []*slot) error {
-	f.refs, f.keys = make([]ref, len(slots)), make([]key, len(slots))
-	w.sorted = w.sorted[:0]
-	for i, s := range slots {
-		f.refs[i], f.keys[i] = s.ref, keyOf(s.row.EventID, s.row.Extra, s.row.RecipientAccountID)
-		f.bounds.add(&s.row)
-		w.sorted = append(w.sorted, &s.row)
+func (w *encoder) writeFile(f *dataFile, c *chunk, rows []uint32) error {
+	f.refs, f.keys = make([]ref, len(rows)), make([]key, len(rows))
+	for i, row := range rows {
+		f.refs[i], f.keys[i] = c.heads[row].ref, c.heads[row].key
 	}
-	f.bounds.own()
-	return w.create(f, w.sorted)
+	return w.create(f, &c.columns, rows)
 }
 
-func (w *encoder) create(f *dataFile, rows []*eventRow) error {
-	if w.some == nil {
-		w.some = make([]eventRow, rowsPerWrite)
-	}
-	return create(w, f, rows, w.some)
-}
-
-// create writes rows to a file, through some. When it returns an error there is no file.
-func create[T any](w *encoder, f *dataFile, rows []*T, some []T) error {
-	out, err := w.d.Create(f.path)
-	if err != nil {
-		return err
-	}
-	w.out.Reset(out)
-	// A new writer for each file: parquet-go v0.32.0's Reset spoils the columns' names in the next file's metadata.
-	p := parquet.NewGenericWriter[T](w.out, writerOptions(new(T), w.codec)...)
-	err = writeRows(p, rows, some)
-	if err == nil {
-		err = p.Close()
-	}
-	if err == nil {
-		err = w.out.Flush()
-	}
-	if closeErr := out.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		_ = w.d.Remove(f.path) // an orphan at worst
-		return err
-	}
-	f.measure(p.File())
-	return nil
-}
-
-// writeRows writes rows through some, whose rows lie side by side: parquet-go then writes column by column.
-func writeRows[T any](w *parquet.GenericWriter[T], rows []*T, some []T) error {
-	defer clear(some)
-	for len(rows) > 0 {
-		n := min(len(rows), len(some))
-		for i, r := range rows[:n] {
-			some[i] = *r
-		}
-		if _, err := w.Write(some[:n]); err != nil {
-			return err
-		}
-		rows = rows[n:]
-	}
-	return nil
-}
-
-// measure takes the metrics from a written file.
-func (f *dataFile) measure(view parquet.FileView) {
-	f.rows, f.bytes = view.NumRows(), view.Size()
+// measure takes the metrics from a file's footer, given the leaves' field ids.
+func (f *dataFile) measure(footer *format.FileMetaData, size int64, ids []int) {
+	f.rows, f.bytes = footer.NumRows, size
 	f.metrics = metrics{map[int]int64{}, map[int]int64{}, map[int]int64{}, nil}
-	ids := leafIDs(view.Schema(), nil)
-	for _, group := range view.Metadata().RowGroups {
+	for _, group := range footer.RowGroups {
 		if offset := group.FileOffset; offset > 0 {
 			f.metrics.splits = append(f.metrics.splits, offset)
 		}
