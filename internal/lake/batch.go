@@ -15,8 +15,8 @@ import (
 // chunkRows and chunkBytes are how many rows, and how much memory of them, a data file is made of. Several chunks are
 // held at a time: one for each log file being read.
 const (
-	chunkRows  = 8 << 10
-	chunkBytes = 24 << 20
+	chunkRows  = 32 << 10
+	chunkBytes = 32 << 20
 )
 
 // Batch collects log files. Its methods are safe for concurrent use; each File belongs to one goroutine at a time.

@@ -161,6 +161,16 @@ func (c *columns) mark(m *columnsMark) {
 	}
 }
 
+// size is the memory that the columns hold, used or not.
+func (c *columns) size() int {
+	n := 4*cap(c.who) + 8*cap(c.lists)
+	for i := range c.cols {
+		col := &c.cols[i]
+		n += cap(col.data) + 4*(cap(col.codes)+cap(col.ends)+cap(col.hashes)+cap(col.table)) + 8*cap(col.nums)
+	}
+	return n
+}
+
 // values counts a column's values.
 func (c *column) values(k kind) int {
 	switch k {
@@ -290,8 +300,8 @@ func (c *column) text(n int) string {
 
 // A column is given up looking for texts when, of tryTexts and more, fewer than one in foundTexts was there already.
 const (
-	tryTexts   = 512
-	foundTexts = 4
+	tryTexts   = 1024
+	foundTexts = 8
 )
 
 // find returns the number of a text.

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/encoding/delta"
 	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -17,9 +18,9 @@ import (
 // column chunks are one data page, or several of long texts, after a dictionary where one saves space. Pages are of
 // version 1, which all readers know. It isn't safe for concurrent use.
 type encoder struct {
-	d     *disk
-	codec *codec
-	out   *bufio.Writer
+	d    *disk
+	zstd *zstd.Encoder
+	out  *bufio.Writer
 
 	offset int64 // in the file
 	footer format.FileMetaData
@@ -37,14 +38,23 @@ type encoder struct {
 	level  []byte
 }
 
-// pageBytes is the length of text after which another page begins, dictBytes the longest dictionary.
+// pageBytes is the length of text after which another page begins, dictBytes that of the longest dictionary.
 const (
 	pageBytes = 1 << 20
 	dictBytes = 4 << 20
 )
 
+// window is how far back in a page compression looks, in bytes.
+const window = 512 << 10
+
 func newEncoder(d *disk) *encoder {
-	return &encoder{d: d, codec: newCodec(), out: bufio.NewWriterSize(io.Discard, 256<<10)}
+	// Texts without repetitions, as ids are, have few different characters.
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
+	if err != nil {
+		panic(err) // the options are constant
+	}
+	return &encoder{d: d, zstd: z, out: bufio.NewWriterSize(io.Discard, 256<<10)}
 }
 
 // create writes rows of columns to a file, in the order given. When it returns an error there is no file.
@@ -259,19 +269,12 @@ func (w *encoder) dictionaryPage(m *format.ColumnMetaData, n int) error {
 		DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{NumValues: int32(n), Encoding: format.Plain})})
 }
 
-// writePage compresses the page and writes it. A column whose first page doesn't get smaller is left uncompressed.
+// writePage writes the page, compressed if the column is.
 func (w *encoder) writePage(m *format.ColumnMetaData, h *format.PageHeader) error {
 	body := w.page
 	if m.Codec != format.Uncompressed {
-		var err error
-		if w.packed, err = w.codec.Encode(w.packed, w.page); err != nil {
-			return err
-		}
-		if first := m.TotalUncompressedSize == 0; first && len(w.packed) >= len(w.page) {
-			m.Codec = format.Uncompressed
-		} else {
-			body = w.packed
-		}
+		w.packed = w.zstd.EncodeAll(w.page, w.packed[:0])
+		body = w.packed
 	}
 	h.UncompressedPageSize, h.CompressedPageSize = int32(len(w.page)), int32(len(body))
 	head, err := thrift.Marshal(new(thrift.CompactProtocol), h)
@@ -290,6 +293,7 @@ func (w *encoder) writePage(m *format.ColumnMetaData, h *format.PageHeader) erro
 func (w *encoder) numbers(f *dataFile, l *leaf, col *column, m *format.ColumnMetaData) error {
 	if l.in == ofIdentities && len(w.vals) > 0 {
 		w.dictionary(len(col.nums))
+		w.equalNumbers(col)
 		w.page = w.page[:0]
 		for _, v := range w.dict {
 			w.page = binary.LittleEndian.AppendUint64(w.page, uint64(col.nums[v]))
@@ -331,6 +335,22 @@ func (w *encoder) dictionary(values int) {
 	}
 }
 
+// equalNumbers gives equal numbers of the dictionary one place.
+func (w *encoder) equalNumbers(col *column) {
+	places := make(map[int64]int32, len(w.dict))
+	distinct := w.dict[:0]
+	for _, v := range w.dict {
+		place, again := places[col.nums[v]]
+		if !again {
+			distinct = append(distinct, v)
+			place = int32(len(distinct))
+			places[col.nums[v]] = place
+		}
+		w.seen[v] = place
+	}
+	w.dict = distinct
+}
+
 // indexed writes the page as the dictionary, and a page of the places in it.
 func (w *encoder) indexed(l *leaf, m *format.ColumnMetaData) error {
 	if err := w.dictionaryPage(m, len(w.dict)); err != nil {
@@ -348,14 +368,17 @@ func (w *encoder) indexed(l *leaf, m *format.ColumnMetaData) error {
 // texts writes a column of texts, by a dictionary when they come again.
 func (w *encoder) texts(f *dataFile, l *leaf, col *column, m *format.ColumnMetaData) error {
 	w.dictionary(len(col.ends))
-	length := 0
+	length, all := 0, 0
 	for _, v := range w.dict {
 		length += len(col.text(int(v))) + 4
+	}
+	for _, v := range w.vals {
+		all += len(col.text(int(v)))
 	}
 	if l.bound >= 0 && len(w.dict) > 0 {
 		w.textBounds(f, l, col, m)
 	}
-	if len(w.vals) > 0 && 2*len(w.dict) <= len(w.vals)+16 && length <= dictBytes {
+	if length <= dictBytes && length+bits.Len(uint(len(w.dict)))*len(w.vals)/8 < all-all/8 {
 		w.page = w.page[:0]
 		for _, v := range w.dict {
 			text := col.text(int(v))

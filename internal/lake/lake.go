@@ -338,7 +338,7 @@ func (l *Lake) recycle(c *chunk) {
 	c.clear()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.chunks) < idleChunks {
+	if len(l.chunks) < idleChunks && c.size() <= 2*chunkBytes {
 		l.chunks = append(l.chunks, c)
 	}
 }

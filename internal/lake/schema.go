@@ -10,7 +10,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// The structs below are the schema of the tables: the parquet tag names a column, its field id and its encoding, the
+// The structs below are the schema of the tables: the parquet tag names a column and its field id, the
 // doc tag what it holds. The Iceberg schema is derived from them. Ids are for ever: a column that goes takes its id with
 // it, a new one gets a new id and comes last in its struct.
 //
@@ -18,94 +18,94 @@ import (
 
 // eventRow is a row of the table events.
 type eventRow struct {
-	EventVersion                 string        `parquet:"eventVersion,optional,dict,id(1)" doc:"version of the record's format"`
+	EventVersion                 string        `parquet:"eventVersion,optional,id(1)" doc:"version of the record's format"`
 	UserIdentity                 *identityRow  `parquet:"userIdentity,id(2)" doc:"who called, as CloudTrail tells it"`
 	EventTime                    *micros       `parquet:"eventTime,timestamp(microsecond),id(3)" doc:"when the call ended"`
-	EventSource                  string        `parquet:"eventSource,optional,dict,id(4)" doc:"the service: bedrock.amazonaws.com"`
-	EventName                    string        `parquet:"eventName,optional,dict,id(5)" doc:"the operation: InvokeModel"`
-	AWSRegion                    string        `parquet:"awsRegion,optional,dict,id(6)" doc:"the Region that was called"`
-	SourceIPAddress              string        `parquet:"sourceIPAddress,optional,dict,id(7)" doc:"the caller's address, or an AWS service's name"`
-	UserAgent                    string        `parquet:"userAgent,optional,dict,id(8)" doc:"the caller's program"`
-	ErrorCode                    string        `parquet:"errorCode,optional,dict,id(9)" doc:"AWS's error code; null for calls that succeeded"`
-	ErrorMessage                 string        `parquet:"errorMessage,optional,dict,id(10)" doc:"AWS's error message"`
-	RequestParameters            string        `parquet:"requestParameters,optional,dict,id(11)" doc:"JSON text of the request's parameters"`
-	ResponseElements             string        `parquet:"responseElements,optional,plain,id(12)" doc:"JSON text of what the call answered"`
-	AdditionalEventData          string        `parquet:"additionalEventData,optional,plain,id(13)" doc:"JSON text of further data"`
-	RequestID                    string        `parquet:"requestID,optional,plain,id(14)" doc:"the request's id, as the caller got it"`
-	EventID                      [16]byte      `parquet:"eventID,optional,uuid,uncompressed,id(15)" doc:"the event's id; one that is no UUID in lower case stands in extra"`
+	EventSource                  string        `parquet:"eventSource,optional,id(4)" doc:"the service: bedrock.amazonaws.com"`
+	EventName                    string        `parquet:"eventName,optional,id(5)" doc:"the operation: InvokeModel"`
+	AWSRegion                    string        `parquet:"awsRegion,optional,id(6)" doc:"the Region that was called"`
+	SourceIPAddress              string        `parquet:"sourceIPAddress,optional,id(7)" doc:"the caller's address, or an AWS service's name"`
+	UserAgent                    string        `parquet:"userAgent,optional,id(8)" doc:"the caller's program"`
+	ErrorCode                    string        `parquet:"errorCode,optional,id(9)" doc:"AWS's error code; null for calls that succeeded"`
+	ErrorMessage                 string        `parquet:"errorMessage,optional,id(10)" doc:"AWS's error message"`
+	RequestParameters            string        `parquet:"requestParameters,optional,id(11)" doc:"JSON text of the request's parameters"`
+	ResponseElements             string        `parquet:"responseElements,optional,id(12)" doc:"JSON text of what the call answered"`
+	AdditionalEventData          string        `parquet:"additionalEventData,optional,id(13)" doc:"JSON text of further data"`
+	RequestID                    string        `parquet:"requestID,optional,id(14)" doc:"the request's id, as the caller got it"`
+	EventID                      [16]byte      `parquet:"eventID,optional,uuid,id(15)" doc:"the event's id; one that is no UUID in lower case stands in extra"`
 	ReadOnly                     *bool         `parquet:"readOnly,id(16)" doc:"whether AWS says that the operation only reads; can't be relied upon"`
 	Resources                    []resourceRow `parquet:"resources,optional,list,id(17)" parquet-element:",id(160)" doc:"the resources accessed"`
-	EventType                    string        `parquet:"eventType,optional,dict,id(18)" doc:"AwsApiCall, AwsServiceEvent, AwsConsoleSignIn, …"`
-	APIVersion                   string        `parquet:"apiVersion,optional,dict,id(19)" doc:"the API's version"`
+	EventType                    string        `parquet:"eventType,optional,id(18)" doc:"AwsApiCall, AwsServiceEvent, AwsConsoleSignIn, …"`
+	APIVersion                   string        `parquet:"apiVersion,optional,id(19)" doc:"the API's version"`
 	ManagementEvent              *bool         `parquet:"managementEvent,id(20)" doc:"whether it is a management event"`
-	RecipientAccountID           string        `parquet:"recipientAccountId,optional,dict,id(21)" doc:"the account that got the event; with eventID its identity"`
-	SharedEventID                string        `parquet:"sharedEventID,optional,dict,id(22)" doc:"the same for the events of one call in several accounts"`
-	VPCEndpointID                string        `parquet:"vpcEndpointId,optional,dict,id(23)" doc:"the VPC endpoint that the call went through"`
-	VPCEndpointAccountID         string        `parquet:"vpcEndpointAccountId,optional,dict,id(24)" doc:"the owner of the VPC endpoint"`
-	ServiceEventDetails          string        `parquet:"serviceEventDetails,optional,dict,id(25)" doc:"JSON text of what a service event tells"`
-	Addendum                     string        `parquet:"addendum,optional,dict,id(26)" doc:"JSON text of the reason for an event delivered late or again"`
-	EdgeDeviceDetails            string        `parquet:"edgeDeviceDetails,optional,dict,id(27)" doc:"JSON text about edge devices"`
-	InsightDetails               string        `parquet:"insightDetails,optional,dict,id(28)" doc:"JSON text of an Insights event"`
-	EventContext                 string        `parquet:"eventContext,optional,dict,id(29)" doc:"JSON text of tags and keys added by an event data store"`
-	EventCategory                string        `parquet:"eventCategory,optional,dict,id(30)" doc:"Management, Data, Insight, NetworkActivity"`
+	RecipientAccountID           string        `parquet:"recipientAccountId,optional,id(21)" doc:"the account that got the event; with eventID its identity"`
+	SharedEventID                string        `parquet:"sharedEventID,optional,id(22)" doc:"the same for the events of one call in several accounts"`
+	VPCEndpointID                string        `parquet:"vpcEndpointId,optional,id(23)" doc:"the VPC endpoint that the call went through"`
+	VPCEndpointAccountID         string        `parquet:"vpcEndpointAccountId,optional,id(24)" doc:"the owner of the VPC endpoint"`
+	ServiceEventDetails          string        `parquet:"serviceEventDetails,optional,id(25)" doc:"JSON text of what a service event tells"`
+	Addendum                     string        `parquet:"addendum,optional,id(26)" doc:"JSON text of the reason for an event delivered late or again"`
+	EdgeDeviceDetails            string        `parquet:"edgeDeviceDetails,optional,id(27)" doc:"JSON text about edge devices"`
+	InsightDetails               string        `parquet:"insightDetails,optional,id(28)" doc:"JSON text of an Insights event"`
+	EventContext                 string        `parquet:"eventContext,optional,id(29)" doc:"JSON text of tags and keys added by an event data store"`
+	EventCategory                string        `parquet:"eventCategory,optional,id(30)" doc:"Management, Data, Insight, NetworkActivity"`
 	TLSDetails                   *tlsRow       `parquet:"tlsDetails,id(31)" doc:"the connection"`
-	SessionCredentialFromConsole string        `parquet:"sessionCredentialFromConsole,optional,dict,id(32)" doc:"true when the console made the call"`
-	Extra                        string        `parquet:"extra,optional,dict,id(40)" doc:"JSON object of members that the columns can't give back as they stood in the record; null when there are none"`
+	SessionCredentialFromConsole string        `parquet:"sessionCredentialFromConsole,optional,id(32)" doc:"true when the console made the call"`
+	Extra                        string        `parquet:"extra,optional,id(40)" doc:"JSON object of members that the columns can't give back as they stood in the record; null when there are none"`
 
-	AIService       string `parquet:"ai_service,optional,dict,id(50)" doc:"the AI service's key in the catalog; null for events of other services"`
-	OperationClass  string `parquet:"operation_class,optional,dict,id(51)" doc:"inference, retrieval, agent, training, configuration, access, other; null for events of other services"`
-	ModelID         string `parquet:"model_id,optional,dict,id(52)" doc:"the model: the base model where it can be known"`
-	InferenceRegion string `parquet:"inference_region,optional,dict,id(53)" doc:"the Region where the model ran"`
-	Actor           string `parquet:"actor,optional,dict,id(54)" doc:"who really called"`
-	ActorKind       string `parquet:"actor_kind,optional,dict,id(55)" doc:"root, user, role, federated, service, api_key, anonymous, account, unknown"`
-	Client          string `parquet:"client,optional,dict,id(56)" doc:"console, cli, sdk/LANGUAGE, terraform, opentofu, pulumi, cloudformation, cdk, service, browser, other"`
-	Outcome         string `parquet:"outcome,optional,dict,id(57)" doc:"ok, denied, throttled, invalid, error"`
+	AIService       string `parquet:"ai_service,optional,id(50)" doc:"the AI service's key in the catalog; null for events of other services"`
+	OperationClass  string `parquet:"operation_class,optional,id(51)" doc:"inference, retrieval, agent, training, configuration, access, other; null for events of other services"`
+	ModelID         string `parquet:"model_id,optional,id(52)" doc:"the model: the base model where it can be known"`
+	InferenceRegion string `parquet:"inference_region,optional,id(53)" doc:"the Region where the model ran"`
+	Actor           string `parquet:"actor,optional,id(54)" doc:"who really called"`
+	ActorKind       string `parquet:"actor_kind,optional,id(55)" doc:"root, user, role, federated, service, api_key, anonymous, account, unknown"`
+	Client          string `parquet:"client,optional,id(56)" doc:"console, cli, sdk/LANGUAGE, terraform, opentofu, pulumi, cloudformation, cdk, service, browser, other"`
+	Outcome         string `parquet:"outcome,optional,id(57)" doc:"ok, denied, throttled, invalid, error"`
 	InputTokens     *int64 `parquet:"input_tokens,id(58)" doc:"tokens in; null when the record doesn't tell"`
 	OutputTokens    *int64 `parquet:"output_tokens,id(59)" doc:"tokens out; null when the record doesn't tell"`
-	GuardrailID     string `parquet:"guardrail_id,optional,dict,id(60)" doc:"the guardrail applied; several are joined by commas"`
-	CallRole        string `parquet:"call_role,optional,dict,id(61)" doc:"what the event is of a call: primary (the call), completion (the end of its stream), copy, network, insight, aggregate, service; null for events of other services"`
-	ParentRequestID string `parquet:"parent_request_id,optional,plain,id(62)" doc:"of the end of a stream: requestID of its call"`
+	GuardrailID     string `parquet:"guardrail_id,optional,id(60)" doc:"the guardrail applied; several are joined by commas"`
+	CallRole        string `parquet:"call_role,optional,id(61)" doc:"what the event is of a call: primary (the call), completion (the end of its stream), copy, network, insight, aggregate, service; null for events of other services"`
+	ParentRequestID string `parquet:"parent_request_id,optional,id(62)" doc:"of the end of a stream: requestID of its call"`
 
-	SourceObject string `parquet:"source_object,optional,dict,id(70)" doc:"URL of the log file"`
+	SourceObject string `parquet:"source_object,optional,id(70)" doc:"URL of the log file"`
 	SourceIndex  int64  `parquet:"source_index,id(71)" doc:"place of the record in the log file, from 0"`
 }
 
 type identityRow struct {
-	Type             string         `parquet:"type,optional,dict,id(101)" doc:"Root, IAMUser, AssumedRole, …"`
-	PrincipalID      string         `parquet:"principalId,optional,dict,id(102)"`
-	ARN              string         `parquet:"arn,optional,dict,id(103)"`
-	AccountID        string         `parquet:"accountId,optional,dict,id(104)"`
-	AccessKeyID      string         `parquet:"accessKeyId,optional,dict,id(105)"`
-	UserName         string         `parquet:"userName,optional,dict,id(106)"`
+	Type             string         `parquet:"type,optional,id(101)" doc:"Root, IAMUser, AssumedRole, …"`
+	PrincipalID      string         `parquet:"principalId,optional,id(102)"`
+	ARN              string         `parquet:"arn,optional,id(103)"`
+	AccountID        string         `parquet:"accountId,optional,id(104)"`
+	AccessKeyID      string         `parquet:"accessKeyId,optional,id(105)"`
+	UserName         string         `parquet:"userName,optional,id(106)"`
 	SessionContext   *sessionRow    `parquet:"sessionContext,id(107)"`
-	InvokedBy        string         `parquet:"invokedBy,optional,dict,id(108)" doc:"the AWS service that called for the identity"`
-	IdentityProvider string         `parquet:"identityProvider,optional,dict,id(109)"`
+	InvokedBy        string         `parquet:"invokedBy,optional,id(108)" doc:"the AWS service that called for the identity"`
+	IdentityProvider string         `parquet:"identityProvider,optional,id(109)"`
 	OnBehalfOf       *onBehalfOfRow `parquet:"onBehalfOf,id(110)" doc:"the IAM Identity Center user"`
-	CredentialID     string         `parquet:"credentialId,optional,dict,id(111)"`
-	InScopeOf        string         `parquet:"inScopeOf,optional,dict,id(112)" doc:"JSON text"`
+	CredentialID     string         `parquet:"credentialId,optional,id(111)"`
+	InScopeOf        string         `parquet:"inScopeOf,optional,id(112)" doc:"JSON text"`
 }
 
 type sessionRow struct {
 	SessionIssuer       *issuerRow     `parquet:"sessionIssuer,id(121)"`
-	WebIDFederationData string         `parquet:"webIdFederationData,optional,dict,id(122)" doc:"JSON text"`
+	WebIDFederationData string         `parquet:"webIdFederationData,optional,id(122)" doc:"JSON text"`
 	Attributes          *attributesRow `parquet:"attributes,id(123)"`
-	SourceIdentity      string         `parquet:"sourceIdentity,optional,dict,id(124)"`
-	EC2RoleDelivery     string         `parquet:"ec2RoleDelivery,optional,dict,id(125)"`
-	EC2IssuedInVPC      string         `parquet:"ec2IssuedInVpc,optional,dict,id(126)"`
-	AssumedRoot         string         `parquet:"assumedRoot,optional,dict,id(127)"`
+	SourceIdentity      string         `parquet:"sourceIdentity,optional,id(124)"`
+	EC2RoleDelivery     string         `parquet:"ec2RoleDelivery,optional,id(125)"`
+	EC2IssuedInVPC      string         `parquet:"ec2IssuedInVpc,optional,id(126)"`
+	AssumedRoot         string         `parquet:"assumedRoot,optional,id(127)"`
 }
 
 type issuerRow struct {
-	Type        string `parquet:"type,optional,dict,id(131)"`
-	PrincipalID string `parquet:"principalId,optional,dict,id(132)"`
-	ARN         string `parquet:"arn,optional,dict,id(133)"`
-	AccountID   string `parquet:"accountId,optional,dict,id(134)"`
-	UserName    string `parquet:"userName,optional,dict,id(135)"`
+	Type        string `parquet:"type,optional,id(131)"`
+	PrincipalID string `parquet:"principalId,optional,id(132)"`
+	ARN         string `parquet:"arn,optional,id(133)"`
+	AccountID   string `parquet:"accountId,optional,id(134)"`
+	UserName    string `parquet:"userName,optional,id(135)"`
 }
 
 type attributesRow struct {
-	CreationDate     *micros `parquet:"creationDate,dict,timestamp(microsecond),id(141)"`
-	MFAAuthenticated string  `parquet:"mfaAuthenticated,optional,dict,id(142)"`
+	CreationDate     *micros `parquet:"creationDate,timestamp(microsecond),id(141)"`
+	MFAAuthenticated string  `parquet:"mfaAuthenticated,optional,id(142)"`
 }
 
 // micros is a time in microseconds since 1970, UTC. Of time.Time, parquet-go v0.32.0 loses those in optional structs
@@ -129,41 +129,41 @@ func (m *micros) time() time.Time {
 }
 
 type onBehalfOfRow struct {
-	UserID           string `parquet:"userId,optional,dict,id(151)"`
-	IdentityStoreARN string `parquet:"identityStoreArn,optional,dict,id(152)"`
+	UserID           string `parquet:"userId,optional,id(151)"`
+	IdentityStoreARN string `parquet:"identityStoreArn,optional,id(152)"`
 }
 
 type resourceRow struct {
-	AccountID string `parquet:"accountId,optional,dict,id(161)"`
-	Type      string `parquet:"type,optional,dict,id(162)"`
-	ARN       string `parquet:"ARN,optional,dict,id(163)"`
+	AccountID string `parquet:"accountId,optional,id(161)"`
+	Type      string `parquet:"type,optional,id(162)"`
+	ARN       string `parquet:"ARN,optional,id(163)"`
 }
 
 type tlsRow struct {
-	TLSVersion               string `parquet:"tlsVersion,optional,dict,id(171)"`
-	CipherSuite              string `parquet:"cipherSuite,optional,dict,id(172)"`
-	ClientProvidedHostHeader string `parquet:"clientProvidedHostHeader,optional,dict,id(173)"`
+	TLSVersion               string `parquet:"tlsVersion,optional,id(171)"`
+	CipherSuite              string `parquet:"cipherSuite,optional,id(172)"`
+	ClientProvidedHostHeader string `parquet:"clientProvidedHostHeader,optional,id(173)"`
 }
 
 // fileRow is a row of the table log_files.
 type fileRow struct {
-	Object      string  `parquet:"object,plain,id(1)" doc:"the log file's URL"`
+	Object      string  `parquet:"object,id(1)" doc:"the log file's URL"`
 	Size        int64   `parquet:"size,id(2)" doc:"bytes as stored"`
-	ETag        string  `parquet:"etag,optional,plain,id(3)" doc:"the store's mark of the content; with object and size the log file's identity"`
-	SHA256      string  `parquet:"sha256,optional,plain,id(4)" doc:"of the stored bytes, in hex"`
-	Kind        string  `parquet:"kind,optional,dict,id(5)" doc:"CloudTrail, CloudTrail-Insight, CloudTrail-NetworkActivity, …"`
-	Account     string  `parquet:"account,optional,dict,id(6)" doc:"the account in its name"`
-	Region      string  `parquet:"region,optional,dict,id(7)" doc:"the Region in its name"`
+	ETag        string  `parquet:"etag,optional,id(3)" doc:"the store's mark of the content; with object and size the log file's identity"`
+	SHA256      string  `parquet:"sha256,optional,id(4)" doc:"of the stored bytes, in hex"`
+	Kind        string  `parquet:"kind,optional,id(5)" doc:"CloudTrail, CloudTrail-Insight, CloudTrail-NetworkActivity, …"`
+	Account     string  `parquet:"account,optional,id(6)" doc:"the account in its name"`
+	Region      string  `parquet:"region,optional,id(7)" doc:"the Region in its name"`
 	Events      int64   `parquet:"events,id(8)" doc:"records in it"`
 	Duplicates  int64   `parquet:"duplicates,id(9)" doc:"of these, records that the lake had already from another file"`
 	First       *micros `parquet:"first_event,timestamp(microsecond),id(10)" doc:"eventTime of its earliest record"`
 	Last        *micros `parquet:"last_event,timestamp(microsecond),id(11)" doc:"eventTime of its latest record"`
 	CollectedAt *micros `parquet:"collected_at,timestamp(microsecond),id(12)" doc:"when it was collected"`
-	Status      string  `parquet:"status,optional,dict,id(13)" doc:"collected, or quarantined: it couldn't be decoded"`
-	Reason      string  `parquet:"reason,optional,dict,id(14)" doc:"of the quarantine"`
-	Verdict     string  `parquet:"verdict,optional,dict,id(15)" doc:"verified, pending, unverifiable, failed; null when nobody looked yet"`
-	VerdictNote string  `parquet:"verdict_note,optional,dict,id(16)" doc:"the reason for the verdict"`
-	Batch       string  `parquet:"batch,optional,dict,id(17)" doc:"the commit that brought it"`
+	Status      string  `parquet:"status,optional,id(13)" doc:"collected, or quarantined: it couldn't be decoded"`
+	Reason      string  `parquet:"reason,optional,id(14)" doc:"of the quarantine"`
+	Verdict     string  `parquet:"verdict,optional,id(15)" doc:"verified, pending, unverifiable, failed; null when nobody looked yet"`
+	VerdictNote string  `parquet:"verdict_note,optional,id(16)" doc:"the reason for the verdict"`
+	Batch       string  `parquet:"batch,optional,id(17)" doc:"the commit that brought it"`
 }
 
 // Column describes a column of a table.
