@@ -11,7 +11,7 @@ import (
 // (https://docs.aws.amazon.com/bedrock/latest/userguide/logging-using-cloudtrail.html). Its id follows from the event's, so
 // that a repeated delivery has the same.
 func dataCopy(e *cloudtrail.Event) (*cloudtrail.Event, bool) {
-	if e.EventSource != "bedrock.amazonaws.com" || category(e) != categoryManagement {
+	if e.EventSource != "bedrock.amazonaws.com" || e.Category() != cloudtrail.CategoryManagement {
 		return nil, false
 	}
 	switch e.EventName {
@@ -20,7 +20,7 @@ func dataCopy(e *cloudtrail.Event) (*cloudtrail.Event, bool) {
 		return nil, false
 	}
 	c := *e
-	c.EventCategory, c.ManagementEvent = categoryData, cloudtrail.False
+	c.EventCategory, c.ManagementEvent = cloudtrail.CategoryData, cloudtrail.False
 	c.EventID = uuid.NewSHA1(uuid.NameSpaceOID, []byte("data event of "+e.EventID)).String()
 	return &c, true
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/digest"
 	"github.com/aitrail/aitrail/internal/endpoint/state"
 )
@@ -36,7 +37,7 @@ type trail struct {
 	LogGroupARN       string
 	LogRoleARN        string
 	KMSKey            string
-	Selectors         Selectors
+	Selectors         cloudtrail.Selectors
 	Insights          []insightSelector `json:",omitempty"`
 	Tags              map[string]string `json:",omitempty"`
 
@@ -88,7 +89,7 @@ type span struct {
 	Account      string `json:",omitempty"` // whose record it is of; "" is the trail's own account's
 	From, To     Position
 	At           time.Time // when it was planned; zero until it is begun. Names the files
-	Selectors    Selectors
+	Selectors    cloudtrail.Selectors
 	MultiRegion  bool
 	GlobalEvents bool
 	Organization string   `json:",omitempty"`

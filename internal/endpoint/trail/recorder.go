@@ -180,7 +180,7 @@ func (r *Recorder) Record(ctx context.Context, events []cloudtrail.Event) error 
 	for i := range events {
 		e := &events[i]
 		start := len(frames)
-		frames = appendFrame(frames, e.EventTime, category(e) == categoryManagement, e.AppendJSON)
+		frames = appendFrame(frames, e.EventTime, e.Category() == cloudtrail.CategoryManagement, e.AppendJSON)
 		if n := len(frames) - start - frameHeader; n > maxFrame {
 			return fmt.Errorf("recording event %s: %d bytes are too many", e.EventID, n)
 		}

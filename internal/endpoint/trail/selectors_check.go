@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aitrail/aitrail/internal/catalog"
+	"github.com/aitrail/aitrail/internal/cloudtrail"
 )
 
 // The limits of a trail's selectors.
@@ -51,8 +52,8 @@ func resourceTypes() map[string]bool {
 	return types
 }
 
-// Check says what PutEventSelectors refuses of the selectors; nil means nothing. The error's text is for the caller.
-func (s Selectors) Check() error {
+// CheckSelectors says what PutEventSelectors refuses of selectors; nil means nothing. The error's text is for the caller.
+func CheckSelectors(s cloudtrail.Selectors) error {
 	switch {
 	case len(s.Basic) > 0 && len(s.Advanced) > 0:
 		return fmt.Errorf("EventSelectors and AdvancedEventSelectors can't be given together; a trail uses one or the other")
@@ -64,11 +65,11 @@ func (s Selectors) Check() error {
 	values, types := 0, resourceTypes()
 	for i := range s.Advanced {
 		a := &s.Advanced[i]
-		if err := a.check(types); err != nil {
+		if err := checkAdvanced(a, types); err != nil {
 			return fmt.Errorf("advanced event selector %d (%q): %w", i+1, a.Name, err)
 		}
 		for j := range a.FieldSelectors {
-			values += len(slices.Concat(a.FieldSelectors[j].operators()...))
+			values += len(slices.Concat(operators(&a.FieldSelectors[j])...))
 		}
 	}
 	if values > maxValues {
@@ -77,7 +78,7 @@ func (s Selectors) Check() error {
 	return nil
 }
 
-func checkBasic(selectors []EventSelector) error {
+func checkBasic(selectors []cloudtrail.EventSelector) error {
 	if len(selectors) > maxSelectors {
 		return fmt.Errorf("a trail can have %d event selectors, not %d", maxSelectors, len(selectors))
 	}
@@ -117,22 +118,22 @@ func excludable(source string) bool {
 // fieldsOf are the fields that a selector of a category may have; none for what is no category.
 func fieldsOf(category string) []string {
 	switch category {
-	case categoryManagement:
+	case cloudtrail.CategoryManagement:
 		return []string{"eventCategory", "eventSource", "readOnly"}
-	case categoryData:
+	case cloudtrail.CategoryData:
 		return []string{"eventCategory", "eventName", "eventSource", "eventType", "readOnly", "resources.ARN",
 			"resources.type", "sessionCredentialFromConsole", "userIdentity.arn"}
-	case categoryNetwork:
+	case cloudtrail.CategoryNetwork:
 		return []string{"eventCategory", "errorCode", "eventName", "eventSource", "userIdentity.arn", "vpcEndpointId"}
 	}
 	return nil
 }
 
-func (s *AdvancedEventSelector) check(types map[string]bool) error {
+func checkAdvanced(s *cloudtrail.AdvancedEventSelector, types map[string]bool) error {
 	if len(s.Name) > maxSelectorName {
 		return fmt.Errorf("a name has at most %d characters", maxSelectorName)
 	}
-	seen := map[string]*FieldSelector{}
+	seen := map[string]*cloudtrail.FieldSelector{}
 	for i := range s.FieldSelectors {
 		f := &s.FieldSelectors[i]
 		if seen[f.Field] != nil {
@@ -150,25 +151,25 @@ func (s *AdvancedEventSelector) check(types map[string]bool) error {
 		if !slices.Contains(fieldsOf(kind), f.Field) {
 			return fmt.Errorf("field %q can't be used for %s events", f.Field, kind)
 		}
-		if err := f.check(kind, types); err != nil {
+		if err := checkField(f, kind, types); err != nil {
 			return err
 		}
 	}
 	switch {
-	case kind == categoryData && seen["resources.type"] == nil:
+	case kind == cloudtrail.CategoryData && seen["resources.type"] == nil:
 		return fmt.Errorf("field resources.type is missing")
-	case kind == categoryNetwork && seen["eventSource"] == nil:
+	case kind == cloudtrail.CategoryNetwork && seen["eventSource"] == nil:
 		return fmt.Errorf("field eventSource is missing")
 	}
 	return nil
 }
 
-func (f *FieldSelector) operators() [][]string {
+func operators(f *cloudtrail.FieldSelector) [][]string {
 	return [][]string{f.Equals, f.StartsWith, f.EndsWith, f.NotEquals, f.NotStartsWith, f.NotEndsWith}
 }
 
-func (f *FieldSelector) check(kind string, types map[string]bool) error {
-	all := slices.Concat(f.operators()...)
+func checkField(f *cloudtrail.FieldSelector, kind string, types map[string]bool) error {
+	all := slices.Concat(operators(f)...)
 	if len(all) == 0 {
 		return fmt.Errorf("field %s has no operator with values", f.Field)
 	}
@@ -199,7 +200,7 @@ func (f *FieldSelector) check(kind string, types map[string]bool) error {
 			return fmt.Errorf("resources.type field value %q is not valid", all[0])
 		}
 	case "eventSource":
-		return f.checkSource(kind, all)
+		return checkSource(f, kind, all)
 	case "errorCode":
 		if !onlyEquals || slices.ContainsFunc(all, func(v string) bool { return v != "VpceAccessDenied" }) {
 			return fmt.Errorf("field errorCode must equal VpceAccessDenied")
@@ -208,9 +209,9 @@ func (f *FieldSelector) check(kind string, types map[string]bool) error {
 	return nil
 }
 
-func (f *FieldSelector) checkSource(kind string, all []string) error {
+func checkSource(f *cloudtrail.FieldSelector, kind string, all []string) error {
 	switch kind {
-	case categoryManagement:
+	case cloudtrail.CategoryManagement:
 		if len(f.NotEquals) != len(all) || !slices.ContainsFunc(all, excludable) {
 			return fmt.Errorf("field eventSource of management events takes NotEquals only, with kms.amazonaws.com or rdsdata.amazonaws.com")
 		}
@@ -219,7 +220,7 @@ func (f *FieldSelector) checkSource(kind string, all []string) error {
 				return fmt.Errorf("field eventSource of management events can't exclude %q", v)
 			}
 		}
-	case categoryNetwork:
+	case cloudtrail.CategoryNetwork:
 		if len(f.Equals) != len(all) || len(all) != 1 || !strings.HasSuffix(all[0], ".amazonaws.com") {
 			return fmt.Errorf("field eventSource of network activity events must equal one event source; use one selector for each")
 		}

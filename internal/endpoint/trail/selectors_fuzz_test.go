@@ -16,8 +16,8 @@ func FuzzSelectors(f *testing.F) {
 	f.Add(`{}`, `{"managementEvent":true}`, "resources.ARN", "")
 	f.Fuzz(func(t *testing.T, selectors, record, field, value string) {
 		var in struct {
-			EventSelectors         []trail.EventSelector
-			AdvancedEventSelectors []trail.AdvancedEventSelector
+			EventSelectors         []cloudtrail.EventSelector
+			AdvancedEventSelectors []cloudtrail.AdvancedEventSelector
 		}
 		if json.Unmarshal([]byte(selectors), &in) != nil {
 			return
@@ -26,12 +26,12 @@ func FuzzSelectors(f *testing.F) {
 		if e.Decode(record) != nil {
 			return
 		}
-		s := trail.Selectors{Basic: in.EventSelectors, Advanced: in.AdvancedEventSelectors}
-		if s.Check() == nil && s.Choose(&e) && len(s.Advanced) > 0 && !ruledIn(s.Advanced, &e) {
+		s := cloudtrail.Selectors{Basic: in.EventSelectors, Advanced: in.AdvancedEventSelectors}
+		if trail.CheckSelectors(s) == nil && s.Choose(&e) && len(s.Advanced) > 0 && !ruledIn(s.Advanced, &e) {
 			t.Errorf("%s chooses %s", selectors, record)
 		}
-		is := trail.Selectors{Advanced: []trail.AdvancedEventSelector{{FieldSelectors: []trail.FieldSelector{{Field: field, StartsWith: []string{value}}}}}}
-		isNot := trail.Selectors{Advanced: []trail.AdvancedEventSelector{{FieldSelectors: []trail.FieldSelector{{Field: field, NotStartsWith: []string{value}}}}}}
+		is := cloudtrail.Selectors{Advanced: []cloudtrail.AdvancedEventSelector{{FieldSelectors: []cloudtrail.FieldSelector{{Field: field, StartsWith: []string{value}}}}}}
+		isNot := cloudtrail.Selectors{Advanced: []cloudtrail.AdvancedEventSelector{{FieldSelectors: []cloudtrail.FieldSelector{{Field: field, NotStartsWith: []string{value}}}}}}
 		if is.Choose(&e) == isNot.Choose(&e) {
 			t.Errorf("%s both begins with %q and doesn't, or neither, in %s", field, value, record)
 		}
@@ -39,7 +39,7 @@ func FuzzSelectors(f *testing.F) {
 }
 
 // ruledIn tells whether a selector's category, and its resource type if it has one, are the event's.
-func ruledIn(selectors []trail.AdvancedEventSelector, e *cloudtrail.Event) bool {
+func ruledIn(selectors []cloudtrail.AdvancedEventSelector, e *cloudtrail.Event) bool {
 	for _, s := range selectors {
 		fits := true
 		for _, f := range s.FieldSelectors {

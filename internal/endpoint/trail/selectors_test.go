@@ -9,14 +9,14 @@ import (
 	"github.com/aitrail/aitrail/internal/endpoint/trail"
 )
 
-func selectors(t *testing.T, text string) trail.Selectors {
+func selectors(t *testing.T, text string) cloudtrail.Selectors {
 	t.Helper()
 	var in struct {
-		EventSelectors         []trail.EventSelector
-		AdvancedEventSelectors []trail.AdvancedEventSelector
+		EventSelectors         []cloudtrail.EventSelector
+		AdvancedEventSelectors []cloudtrail.AdvancedEventSelector
 	}
 	unmarshal(t, text, &in)
-	return trail.Selectors{Basic: in.EventSelectors, Advanced: in.AdvancedEventSelectors}
+	return cloudtrail.Selectors{Basic: in.EventSelectors, Advanced: in.AdvancedEventSelectors}
 }
 
 // advanced writes an advanced selector: "Field Operator value" for each condition.
@@ -149,7 +149,7 @@ func TestSelectorsChoose(t *testing.T) {
 	} {
 		s := selectors(t, c.selectors)
 		if c.selectors != `{}` {
-			if err := s.Check(); err != nil {
+			if err := trail.CheckSelectors(s); err != nil {
 				t.Errorf("%s: %v", c.selectors, err)
 			}
 		}
@@ -197,12 +197,12 @@ func TestSelectorsRefused(t *testing.T) {
 		{advanced("eventCategory Equals NetworkActivity", "eventSource Equals a.amazonaws.com,b.amazonaws.com"), "one event source"},
 		{advanced("eventCategory Equals NetworkActivity", "eventSource Equals bedrock.amazonaws.com", "errorCode Equals AccessDenied"), "VpceAccessDenied"},
 	} {
-		err := selectors(t, c.selectors).Check()
+		err := trail.CheckSelectors(selectors(t, c.selectors))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.200s: %v; want %q", c.selectors, err, c.want)
 		}
 	}
-	if err := selectors(t, data("eventName Equals "+many(498))).Check(); err != nil {
+	if err := trail.CheckSelectors(selectors(t, data("eventName Equals "+many(498)))); err != nil {
 		t.Errorf("500 values: %v", err)
 	}
 }

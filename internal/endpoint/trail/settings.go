@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/digest"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/endpoint/state"
@@ -13,15 +14,15 @@ type trailNameInput struct{ TrailName string }
 
 func (s *Service) putEventSelectors(c *awsapi.Call, in *struct {
 	TrailName              string
-	EventSelectors         []EventSelector
-	AdvancedEventSelectors []AdvancedEventSelector
+	EventSelectors         []cloudtrail.EventSelector
+	AdvancedEventSelectors []cloudtrail.AdvancedEventSelector
 }) (any, error) {
 	found, err := s.findHome(c, in.TrailName)
 	if err != nil {
 		return nil, err
 	}
-	selectors := Selectors{Basic: in.EventSelectors, Advanced: in.AdvancedEventSelectors}
-	if err := selectors.Check(); err != nil {
+	selectors := cloudtrail.Selectors{Basic: in.EventSelectors, Advanced: in.AdvancedEventSelectors}
+	if err := CheckSelectors(selectors); err != nil {
 		return nil, fail("InvalidEventSelectorsException", "%v", err)
 	}
 	err = s.changeOrGone(found, func(t *trail, _ *state.Tx) error {
@@ -39,12 +40,12 @@ func (s *Service) getEventSelectors(c *awsapi.Call, in *trailNameInput) (any, er
 	}
 	selectors := t.Selectors
 	if len(selectors.Basic)+len(selectors.Advanced) == 0 {
-		selectors.Basic = []EventSelector{{}}
+		selectors.Basic = []cloudtrail.EventSelector{{}}
 	}
 	return selectorsOutput(t.ARN, selectors), nil
 }
 
-func selectorsOutput(arn string, s Selectors) any {
+func selectorsOutput(arn string, s cloudtrail.Selectors) any {
 	basic := slices.Clone(s.Basic)
 	for i := range basic {
 		b := &basic[i]
@@ -56,7 +57,7 @@ func selectorsOutput(arn string, s Selectors) any {
 			b.IncludeManagementEvents = &yes
 		}
 		if b.DataResources == nil {
-			b.DataResources = []DataResource{}
+			b.DataResources = []cloudtrail.DataResource{}
 		}
 		if b.ExcludeManagementEventSources == nil {
 			b.ExcludeManagementEventSources = []string{}
@@ -64,8 +65,8 @@ func selectorsOutput(arn string, s Selectors) any {
 	}
 	return struct {
 		TrailARN               string
-		EventSelectors         []EventSelector         `json:",omitempty"`
-		AdvancedEventSelectors []AdvancedEventSelector `json:",omitempty"`
+		EventSelectors         []cloudtrail.EventSelector         `json:",omitempty"`
+		AdvancedEventSelectors []cloudtrail.AdvancedEventSelector `json:",omitempty"`
 	}{arn, basic, s.Advanced}
 }
 
@@ -90,7 +91,7 @@ func (s *Service) putInsightSelectors(c *awsapi.Call, in *struct {
 			return nil, fail("InvalidInsightSelectorsException", "InsightType %q is not valid.", i.InsightType)
 		}
 		for _, category := range i.EventCategories {
-			if category != categoryManagement && category != categoryData {
+			if category != cloudtrail.CategoryManagement && category != cloudtrail.CategoryData {
 				return nil, fail("InvalidInsightSelectorsException", "Event category %q is not valid.", category)
 			}
 		}

@@ -1,10 +1,8 @@
-package trail
+package cloudtrail
 
 import (
 	"slices"
 	"strings"
-
-	"github.com/aitrail/aitrail/internal/cloudtrail"
 )
 
 // Selectors are what a trail records: basic or advanced event selectors, as PutEventSelectors takes them. The zero
@@ -48,38 +46,38 @@ type FieldSelector struct {
 	NotEndsWith   []string `json:",omitempty"`
 }
 
-// The categories of events.
+// The categories of events, as eventCategory and selectors name them.
 const (
-	categoryManagement = "Management"
-	categoryData       = "Data"
-	categoryNetwork    = "NetworkActivity"
+	CategoryManagement = "Management"
+	CategoryData       = "Data"
+	CategoryNetwork    = "NetworkActivity"
 )
 
-// category is an event's eventCategory; older records have managementEvent only.
-func category(e *cloudtrail.Event) string {
+// Category returns the event's eventCategory; older records have managementEvent only.
+func (e *Event) Category() string {
 	switch {
 	case e.EventCategory != "":
 		return e.EventCategory
-	case e.ManagementEvent == cloudtrail.False:
-		return categoryData
+	case e.ManagementEvent == False:
+		return CategoryData
 	default:
-		return categoryManagement
+		return CategoryManagement
 	}
 }
 
 // Choose tells whether a trail with these selectors records the event.
-func (s Selectors) Choose(e *cloudtrail.Event) bool {
+func (s Selectors) Choose(e *Event) bool {
 	if len(s.Advanced) > 0 {
 		return slices.ContainsFunc(s.Advanced, func(a AdvancedEventSelector) bool { return a.choose(e) })
 	}
 	if len(s.Basic) > 0 {
 		return slices.ContainsFunc(s.Basic, func(b EventSelector) bool { return b.choose(e) })
 	}
-	return category(e) == categoryManagement
+	return e.Category() == CategoryManagement
 }
 
-func (s *EventSelector) choose(e *cloudtrail.Event) bool {
-	switch readOnly := e.ReadOnly == cloudtrail.True; s.ReadWriteType {
+func (s *EventSelector) choose(e *Event) bool {
+	switch readOnly := e.ReadOnly == True; s.ReadWriteType {
 	case "ReadOnly":
 		if !readOnly {
 			return false
@@ -89,18 +87,18 @@ func (s *EventSelector) choose(e *cloudtrail.Event) bool {
 			return false
 		}
 	}
-	switch category(e) {
-	case categoryManagement:
+	switch e.Category() {
+	case CategoryManagement:
 		return (s.IncludeManagementEvents == nil || *s.IncludeManagementEvents) &&
 			!slices.Contains(s.ExcludeManagementEventSources, e.EventSource)
-	case categoryData:
+	case CategoryData:
 		return slices.ContainsFunc(s.DataResources, func(d DataResource) bool { return d.choose(e) })
 	}
 	return false
 }
 
-func (d *DataResource) choose(e *cloudtrail.Event) bool {
-	return slices.ContainsFunc(e.Resources, func(r cloudtrail.Resource) bool {
+func (d *DataResource) choose(e *Event) bool {
+	return slices.ContainsFunc(e.Resources, func(r Resource) bool {
 		if r.Type != d.Type {
 			return false
 		}
@@ -115,7 +113,7 @@ func (d *DataResource) choose(e *cloudtrail.Event) bool {
 	})
 }
 
-func bucketARN(e *cloudtrail.Event) string {
+func bucketARN(e *Event) string {
 	for _, r := range e.Resources {
 		if r.Type == "AWS::S3::Bucket" {
 			return r.ARN
@@ -124,7 +122,7 @@ func bucketARN(e *cloudtrail.Event) string {
 	return ""
 }
 
-func (s *AdvancedEventSelector) choose(e *cloudtrail.Event) bool {
+func (s *AdvancedEventSelector) choose(e *Event) bool {
 	var types []string
 	for _, f := range s.FieldSelectors {
 		if f.Field == "resources.type" {
@@ -141,10 +139,10 @@ func (s *AdvancedEventSelector) choose(e *cloudtrail.Event) bool {
 
 // fieldValues returns what the event has in a field; types are the selector's resource types, which say of which
 // resources the ARN is meant.
-func fieldValues(e *cloudtrail.Event, field string, types []string) []string {
+func fieldValues(e *Event, field string, types []string) []string {
 	switch field {
 	case "eventCategory":
-		return []string{category(e)}
+		return []string{e.Category()}
 	case "eventName":
 		return one(e.EventName)
 	case "eventSource":
@@ -156,7 +154,7 @@ func fieldValues(e *cloudtrail.Event, field string, types []string) []string {
 	case "vpcEndpointId":
 		return one(e.VPCEndpointID)
 	case "readOnly":
-		if e.ReadOnly == cloudtrail.True {
+		if e.ReadOnly == True {
 			return []string{"true"}
 		}
 		return []string{"false"}
