@@ -19,15 +19,16 @@ const module = "github.com/aitrail/aitrail"
 var mayImport = map[string][]string{
 	"cloudtrail": {},
 	"catalog":    {},
+	"coverage":   {"cloudtrail", "catalog"},
 	"digest":     {"cloudtrail"},
 	"object":     {},
 	"lake":       {"cloudtrail", "catalog", "digest", "object"},
-	"collect":    {"cloudtrail", "object", "lake"},
+	"collect":    {"cloudtrail", "coverage", "object", "lake"},
 	"query":      {"lake"},
 	"provision":  {"catalog"},
 	"endpoint":   {"cloudtrail", "catalog", "digest", "object"},
 	"daemon":     {"lake", "collect"},
-	"cli":        {"cloudtrail", "catalog", "digest", "object", "lake", "collect", "query", "provision", "endpoint", "daemon"},
+	"cli":        {"cloudtrail", "catalog", "coverage", "digest", "object", "lake", "collect", "query", "provision", "endpoint", "daemon"},
 }
 
 // owners says which packages may import a heavy dependency, by import path prefix.
@@ -46,7 +47,7 @@ var owners = map[string][]string{
 }
 
 // pure packages use the standard library only.
-var pure = []string{"cloudtrail", "catalog", "digest"}
+var pure = []string{"cloudtrail", "catalog", "coverage", "digest"}
 
 type source struct {
 	path string // from the root, with slashes

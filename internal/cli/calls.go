@@ -81,7 +81,7 @@ func (a *app) callsCommand() *cobra.Command {
 several selectors bring are one. FIELD=VALUE chooses by any further column or path.`,
 		Example: "  aitrail calls --service bedrock --outcome denied --since 7d\n  aitrail calls --actor 'support-app/*' --columns time,model_id,input_tokens,output_tokens\n  aitrail calls client=terraform -o json",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.list(c.Context(), &f, args, "AI calls", (*query.DB).Calls, (*query.DB).CountCalls)
+			return a.list(c.Context(), &f, args, "AI calls", (*query.DB).Calls, (*query.DB).CountCalls, a.sayCoverage)
 		},
 	}
 	f.add(c)
@@ -97,7 +97,7 @@ func (a *app) eventsCommand() *cobra.Command {
 		Example: "  aitrail events eventSource=iam.amazonaws.com readOnly=false\n  aitrail events errorCode=AccessDenied --since 24h" +
 			"\n  aitrail events show 51d580ea-04f5-421c-b733-b5e4ec485a6e",
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.list(c.Context(), &f, args, "events", (*query.DB).Events, (*query.DB).CountEvents)
+			return a.list(c.Context(), &f, args, "events", (*query.DB).Events, (*query.DB).CountEvents, nil)
 		},
 	}
 	f.add(c)
@@ -105,10 +105,11 @@ func (a *app) eventsCommand() *cobra.Command {
 	return c
 }
 
-// list prints rows of a ready-made question, and on stderr of how many they are the newest.
+// list prints rows of a ready-made question, and on stderr of how many they are the newest, and what else bears on them.
 func (a *app) list(ctx context.Context, f *filterFlags, args []string, what string,
 	rows func(*query.DB, context.Context, query.Filter) (*query.Rows, error),
-	count func(*query.DB, context.Context, query.Filter) (int64, error)) error {
+	count func(*query.DB, context.Context, query.Filter) (int64, error),
+	after func(context.Context, *query.DB, query.Filter, int64) error) error {
 	filter, err := f.filter(a, args)
 	if err != nil {
 		return err
@@ -131,8 +132,25 @@ func (a *app) list(ctx context.Context, f *filterFlags, args []string, what stri
 		} else if n == 0 {
 			fmt.Fprintf(a.Stderr, "no %s; aitrail status shows what has been collected\n", what)
 		}
-		return nil
+		if after == nil {
+			return nil
+		}
+		return after(ctx, db, filter, n)
 	})
+}
+
+// sayCoverage ends an answer about calls: how far what was found can be all there was.
+func (a *app) sayCoverage(ctx context.Context, db *query.DB, f query.Filter, found int64) error {
+	q := questionOf(f)
+	r, err := a.coverageOf(ctx, db, q)
+	if err != nil {
+		return err
+	}
+	if found == 0 && r.Covered < 1 {
+		fmt.Fprintln(a.Stderr, "that none are in the lake is no proof that there were none:")
+	}
+	_, err = fmt.Fprintln(a.Stderr, (&wording{report: r, question: q}).line())
+	return err
 }
 
 // withDB opens the lake for queries.

@@ -107,7 +107,7 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 		return usagef("unknown output format %q: table, json and csv are known", a.output)
 	}
 	root.AddCommand(a.demoCommand(), a.localCommand(), a.collectCommand(), a.daemonCommand(), a.verifyCommand(), a.callsCommand(),
-		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.servicesCommand(), a.versionCommand())
+		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.coverageCommand(), a.servicesCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SuggestionsMinimumDistance = 2
 	root.Version = version()

@@ -176,7 +176,10 @@ func (d *demonstration) collectAndVerify(ctx context.Context) error {
 	if d.collect.Failed+d.collect.Quarantined > 0 {
 		return fmt.Errorf("collecting: %d objects not read, %d quarantined", d.collect.Failed, d.collect.Quarantined)
 	}
-	d.step("verifying the digests")
+	d.step("verifying the digests, and asking what the trail records")
+	if err := d.see(ctx); err != nil {
+		return err
+	}
 	d.proof, err = d.prove(ctx, d.bucketURL(), l, proving{})
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/coverage"
 	"github.com/aitrail/aitrail/internal/query"
 )
 
@@ -37,6 +38,12 @@ func (d *demonstration) report(ctx context.Context) error {
 		if err := errors.Join(d.section(ctx, db, "Denied, in all services", denied), d.section(ctx, db, "Changed, in all services", changed)); err != nil {
 			return err
 		}
+		covered, err := d.coverageOf(ctx, db, coverage.Question{})
+		if err != nil {
+			return err
+		}
+		line := (&wording{report: covered}).line()
+		fmt.Fprintf(d.Stdout, "%s  %s\n", d.bold("Cover"), strings.TrimPrefix(line, "coverage "))
 		fmt.Fprintf(d.Stdout, "%s  %s\n", d.bold("Proof"), verdictLine(d.proof))
 		fmt.Fprintf(d.Stdout, "%s  made %d = recorded %d = delivered %d = collected %d, by request id (%s events in the lake, stream ends and the set-up's own with them)\n",
 			d.bold("Calls"), counts.made, counts.recorded, counts.delivered, counts.collected, thousands(events))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/aitrail/aitrail/internal/collect"
 	"github.com/aitrail/aitrail/internal/digest"
@@ -27,6 +28,9 @@ func (a *app) verifyCollected(ctx context.Context, l *lake.Lake, r collect.Repor
 	for _, s := range r.Sources {
 		if s.Digests == 0 && !a.verifiedBefore(ctx, s.Source) {
 			continue
+		}
+		if strings.HasPrefix(s.Source, "s3://") {
+			a.seeNow(ctx)
 		}
 		report, err := a.prove(ctx, s.Source, l, p)
 		if ctx.Err() != nil {

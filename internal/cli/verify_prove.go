@@ -2,16 +2,14 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/coverage"
 	"github.com/aitrail/aitrail/internal/digest"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/query"
@@ -54,10 +52,13 @@ func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving)
 		}
 		opts.Again = open.since
 	}
+	arrived := newArrivals(points, url, p.full)
+	opts.Digest = arrived.digest
 	var verdicts []lake.Verdict
 	opts.LogFile = func(v digest.FileVerdict) {
 		object := src.store.URL(v.Path)
 		delete(open.objects, object)
+		arrived.logFile(object, v)
 		verdicts = append(verdicts, lake.Verdict{Object: object, Verdict: string(v.Verdict), Note: v.Reason})
 	}
 	report, err := digest.Verify(ctx, src, keys, opts)
@@ -72,7 +73,10 @@ func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving)
 			return nil, err
 		}
 	}
-	return report, a.keepState(points, url, src.bucket != "" && p.keyFile == "", p, report)
+	if err := arrived.settle(ctx, l, report, a.Now()); err != nil {
+		return nil, err
+	}
+	return report, a.keepState(points, url, src.bucket != "" && p.keyFile == "", p, report, arrived)
 }
 
 // endpoint is who public keys come from: "" for AWS.
@@ -93,7 +97,7 @@ func (a *app) checkpoints() (*checkpoints, error) {
 }
 
 // keepState keeps what a verification left for the next one.
-func (a *app) keepState(points *checkpoints, url string, asked bool, p proving, report *digest.Report) error {
+func (a *app) keepState(points *checkpoints, url string, asked bool, p proving, report *digest.Report, arrived *arrivals) error {
 	if points == nil {
 		return nil
 	}
@@ -109,6 +113,7 @@ func (a *app) keepState(points *checkpoints, url string, asked bool, p proving, 
 	if asked {
 		points.learn(a.endpoint(), report.State.Keys)
 	}
+	points.saved.Arrived[url] = arrived.Arrived
 	err := points.keep(url, report.State)
 	if errors.Is(err, fs.ErrPermission) {
 		fmt.Fprintf(a.Stderr, "how far chains were verified could not be kept: %v\n", err)
@@ -140,8 +145,12 @@ func (a *app) fromLake(ctx context.Context, l *lake.Lake, url string) (pauses []
 		return nil, open, err
 	}
 	defer db.Close()
-	if pauses, err = trailPauses(ctx, db); err != nil {
+	events, err := trailEvents(ctx, db)
+	if err != nil {
 		return nil, open, err
+	}
+	for _, p := range coverage.NewHistory(events, nil).Pauses() {
+		pauses = append(pauses, digest.Pause{Account: p.Account, Trail: p.Name, HomeRegion: p.HomeRegion, From: p.From, To: p.To, Detail: p.Note})
 	}
 	open.objects = map[string]string{}
 	rows, err := db.Query(ctx, `SELECT object, coalesce(verdict, '') FROM log_files
@@ -159,80 +168,4 @@ func (a *app) fromLake(ctx context.Context, l *lake.Lake, url string) (pauses []
 		}
 	}
 	return pauses, open, rows.Err()
-}
-
-// trailPauses reads from events when trails made no digests.
-func trailPauses(ctx context.Context, db *query.DB) ([]digest.Pause, error) {
-	rows, err := db.Query(ctx, `SELECT eventTime, eventName, requestParameters, recipientAccountId, awsRegion, actor, CAST(eventID AS VARCHAR)
-		FROM events WHERE eventSource = 'cloudtrail.amazonaws.com' AND coalesce(errorCode, '') = ''
-			AND eventName IN ('StopLogging', 'StartLogging', 'DeleteTrail', 'UpdateTrail') ORDER BY eventTime, source_object, source_index`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var t trailTimes
-	for rows.Next() {
-		v := rows.Values()
-		at, ok := v[0].(time.Time)
-		var request struct {
-			Name                    string
-			EnableLogFileValidation *bool
-		}
-		if !ok || json.Unmarshal([]byte(query.Text(v[2])), &request) != nil || request.Name == "" {
-			continue
-		}
-		t.event(at, query.Text(v[1]), trailOf(request.Name, query.Text(v[3]), query.Text(v[4])), request.EnableLogFileValidation,
-			fmt.Sprintf("%s by %s (event %s)", query.Text(v[1]), query.Text(v[5]), query.Text(v[6])))
-	}
-	slices.SortStableFunc(t.pauses, func(a, b digest.Pause) int { return a.From.Compare(b.From) })
-	return t.pauses, rows.Err()
-}
-
-// trailOf reads a trail's name or ARN.
-func trailOf(name, account, region string) digest.Pause {
-	if f := strings.SplitN(name, ":", 6); len(f) == 6 {
-		return digest.Pause{Account: f[4], HomeRegion: f[3], Trail: strings.TrimPrefix(f[5], "trail/")}
-	}
-	return digest.Pause{Account: account, HomeRegion: region, Trail: name}
-}
-
-// trailTimes follows what happens to trails.
-type trailTimes struct{ pauses []digest.Pause }
-
-// event takes the next event. Logging and validation are paused and resumed independently.
-func (t *trailTimes) event(at time.Time, name string, trail digest.Pause, validation *bool, detail string) {
-	const stopped, unvalidated = "logging stopped: ", "log file validation switched off: "
-	switch {
-	case name == "StopLogging" || name == "DeleteTrail":
-		t.begin(at, trail, stopped, detail)
-	case name == "StartLogging":
-		t.end(at, trail, stopped)
-	case validation != nil && *validation:
-		t.end(at, trail, unvalidated)
-	case validation != nil:
-		t.begin(at, trail, unvalidated, detail)
-	}
-}
-
-func (t *trailTimes) lasting(trail digest.Pause, what string) *digest.Pause {
-	for i := range t.pauses {
-		p := &t.pauses[i]
-		if p.Account == trail.Account && p.Trail == trail.Trail && p.HomeRegion == trail.HomeRegion && p.To.IsZero() && strings.HasPrefix(p.Detail, what) {
-			return p
-		}
-	}
-	return nil
-}
-
-func (t *trailTimes) begin(at time.Time, trail digest.Pause, what, detail string) {
-	if t.lasting(trail, what) == nil {
-		trail.From, trail.Detail = at, what+detail
-		t.pauses = append(t.pauses, trail)
-	}
-}
-
-func (t *trailTimes) end(at time.Time, trail digest.Pause, what string) {
-	if p := t.lasting(trail, what); p != nil {
-		p.To = at
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aitrail/aitrail/internal/coverage"
 	"github.com/aitrail/aitrail/internal/digest"
 )
 
@@ -43,6 +44,9 @@ type savedState struct {
 	Version int                      `json:"version"`
 	Sources map[string]*digest.State `json:"sources"` // by URL
 	Keys    map[string][]savedKey    `json:"keys"`    // by the endpoint that gave them, "" for AWS
+
+	Arrived map[string]*coverage.Arrived `json:"arrived"` // by URL
+	Trails  []coverage.Sighting          `json:"trails"`  // what CloudTrail answered about trails
 }
 
 type savedKey struct {
@@ -86,7 +90,10 @@ func openCheckpoints(lakeDir string) (*checkpoints, error) {
 func (c *checkpoints) path() string { return filepath.Join(c.dir, checkpointFile) }
 
 func (c *checkpoints) reset() {
-	c.saved = savedState{Version: checkpointVersion, Sources: map[string]*digest.State{}, Keys: map[string][]savedKey{}}
+	c.saved = savedState{
+		Version: checkpointVersion, Sources: map[string]*digest.State{}, Keys: map[string][]savedKey{},
+		Arrived: map[string]*coverage.Arrived{},
+	}
 }
 
 // read takes in the file's bytes; altered says why they aren't believed.
@@ -111,6 +118,9 @@ func (c *checkpoints) read(data []byte) (altered string, err error) {
 	if c.saved.Sources == nil || c.saved.Keys == nil {
 		return "it is not as it was written", nil
 	}
+	if c.saved.Arrived == nil { // a file from before there was coverage
+		c.saved.Arrived = map[string]*coverage.Arrived{}
+	}
 	return "", nil
 }
 
@@ -131,7 +141,7 @@ func (c *checkpoints) state(source, endpoint string) *digest.State {
 	return s
 }
 
-// keep stores what a verification left, durably. A file that isn't believed is set aside first.
+// keep stores what a verification left, durably; without a source, what else was learned. A file that isn't believed is set aside first.
 func (c *checkpoints) keep(source string, s *digest.State) error {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
@@ -146,7 +156,9 @@ func (c *checkpoints) keep(source string, s *digest.State) error {
 			return err
 		}
 	}
-	c.saved.Sources[source] = s
+	if source != "" {
+		c.saved.Sources[source] = s
+	}
 	return c.write()
 }
 

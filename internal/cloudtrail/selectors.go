@@ -130,7 +130,7 @@ func (s *AdvancedEventSelector) choose(e *Event) bool {
 		}
 	}
 	for i := range s.FieldSelectors {
-		if f := &s.FieldSelectors[i]; !f.holds(fieldValues(e, f.Field, types)) {
+		if f := &s.FieldSelectors[i]; !f.Holds(fieldValues(e, f.Field, types)) {
 			return false
 		}
 	}
@@ -188,7 +188,8 @@ func one(v string) []string {
 	return []string{v}
 }
 
-func (f *FieldSelector) holds(values []string) bool {
+// Holds tells whether an event that has these values in the field meets the condition.
+func (f *FieldSelector) Holds(values []string) bool {
 	matches := func(conditions []string, test func(value, condition string) bool) bool {
 		return slices.ContainsFunc(values, func(v string) bool {
 			return slices.ContainsFunc(conditions, func(c string) bool { return test(v, c) })

@@ -24,7 +24,7 @@ func (c *chain) logFiles(ctx context.Context, n *node) {
 		path := n.layout.path(f.S3Object)
 		c.place.name(path)
 		if !c.mayOpen(n, f.S3Bucket) {
-			c.told(FileVerdict{path, f.S3Bucket, f.S3Object, Unverifiable, n.reason, n.path}, 0)
+			c.told(n.judge(f, path, Unverifiable), 0)
 			continue
 		}
 		if !n.key.Time.After(c.stop) {
@@ -39,6 +39,13 @@ func (c *chain) logFiles(ctx context.Context, n *node) {
 			c.logFile(ctx, n, f, path)
 		})
 	}
+}
+
+// judge is a verdict on a log file that the digest names.
+func (n *node) judge(f LogFile, path string, v Verdict) FileVerdict {
+	from, _ := parseTime(f.OldestEventTime) // zero in a file without events
+	to, _ := parseTime(f.NewestEventTime)
+	return FileVerdict{Path: path, Bucket: f.S3Bucket, Key: f.S3Object, Verdict: v, Reason: n.reason, Digest: n.path, From: from, To: to}
 }
 
 // mayOpen tells whether files of a bucket are opened because n names it: what is not proven leads to no other bucket,
@@ -74,7 +81,7 @@ func (c *chain) logFile(ctx context.Context, n *node, f LogFile, path string) {
 	if ctx.Err() != nil {
 		return
 	}
-	verdict := FileVerdict{path, f.S3Bucket, f.S3Object, n.verdict, n.reason, n.path}
+	verdict := n.judge(f, path, n.verdict)
 	if finding != nil && finding.Kind == LogFileMissing && c.place.v.opts.Excerpt {
 		return
 	}

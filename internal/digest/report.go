@@ -220,4 +220,6 @@ type FileVerdict struct {
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason,omitempty"` // a finding's kind, or why it can't be told; "" when verified
 	Digest  string  `json:"digest,omitempty"` // the path of the digest that names it
+
+	From, To time.Time `json:"-"` // of its earliest and latest event, as the digest says; zero if it doesn't
 }

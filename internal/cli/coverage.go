@@ -1,0 +1,450 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/aitrail/aitrail/internal/coverage"
+	"github.com/aitrail/aitrail/internal/query"
+)
+
+func (a *app) coverageCommand() *cobra.Command {
+	var q coverage.Question
+	var since, until string
+	var live bool
+	c := &cobra.Command{
+		Use:   "coverage",
+		Short: "Show which AI calls would have been recorded, and whether what was recorded arrived",
+		Long: `Show for each AI service, account and Region, and for any time: would a call have been recorded then (by the selectors
+of the trails whose log files are in the lake), and did what was recorded arrive (by their digests)?
+
+What is covered was recorded by a trail, and every log file that its digests name is in the lake. The rest is said with
+its reason: a gap, logging stopped, not recorded, unknown, pending until the next digest. Nothing is guessed.
+
+Selectors are followed by the events in which trails were changed, and by what CloudTrail answers: collect asks it when it
+reads a bucket, and --live asks it now.`,
+		Example: "  aitrail coverage\n  aitrail coverage --service bedrock --region eu-west-3 --since 7d\n  aitrail coverage --live -o json",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if q.Service != "" && !strings.Contains(q.Service, "*") {
+				if _, err := service(q.Service); err != nil {
+					return err
+				}
+			}
+			var err error
+			if q.Since, err = a.parseTime("--since", since); err != nil {
+				return err
+			}
+			if q.Until, err = a.parseTime("--until", until); err != nil {
+				return err
+			}
+			if !q.Since.IsZero() && !q.Until.IsZero() && !q.Since.Before(q.Until) {
+				return usagef("--until %s is not after --since %s", until, since)
+			}
+			if live {
+				if err := a.see(c.Context()); err != nil {
+					return err
+				}
+			}
+			return a.withDB(c.Context(), query.Options{}, func(db *query.DB) error {
+				r, err := a.coverageOf(c.Context(), db, q)
+				if err != nil {
+					return err
+				}
+				return a.printCoverage(r, q)
+			})
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&q.Service, "service", "", "AI `service`, as aitrail services lists them; * stands for any characters, here and below")
+	f.StringVar(&q.Operation, "operation", "", "API `operation`")
+	f.StringVar(&q.Account, "account", "", "AWS `account`")
+	f.StringVar(&q.Region, "region", "", "AWS `Region`")
+	f.StringVar(&since, "since", "", "from this `time`: 2026-11-23, 2026-11-23T07:30:00Z, or 36h, 7d ago (default: the lake's first)")
+	f.StringVar(&until, "until", "", "before this `time` (default: now)")
+	f.BoolVar(&live, "live", false, "ask CloudTrail what the account's trails record now, and keep the answer")
+	_ = c.RegisterFlagCompletionFunc("service", cobra.FixedCompletions(serviceKeys(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	return c
+}
+
+// coverageOf answers a question of coverage.
+func (a *app) coverageOf(ctx context.Context, db *query.DB, q coverage.Question) (*coverage.Report, error) {
+	facts, err := a.facts(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return facts.Report(q), nil
+}
+
+// questionOf asks for the coverage of what a filter chooses.
+func questionOf(f query.Filter) coverage.Question {
+	return coverage.Question{Service: f.Service, Operation: f.Operation, Account: f.Account, Region: f.Region, Since: f.Since, Until: f.Until}
+}
+
+func (a *app) printCoverage(r *coverage.Report, q coverage.Question) error {
+	switch a.output {
+	case "json":
+		text, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		return a.printJSON(text)
+	case "csv":
+		return a.print(coverageRows(r))
+	}
+	w := &wording{report: r, question: q}
+	fmt.Fprintln(a.Stdout, w.headline())
+	if len(r.Places) == 0 {
+		return nil
+	}
+	fmt.Fprintln(a.Stdout)
+	rows := make([][]any, len(r.Places))
+	for i, p := range r.Places {
+		rows[i] = []any{p.Account, p.Region, p.LogFiles, p.Last, percent(p.Complete), w.gaps(p.Spans)}
+	}
+	if err := a.print([]string{"account", "region", "log_files", "last_event", "arrived", "gaps"}, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.Stdout)
+	columns, rows := w.services()
+	if err := a.print(columns, rows); err != nil {
+		return err
+	}
+	if len(r.Issues) > 0 {
+		fmt.Fprintln(a.Stdout, "\nNot covered:")
+	}
+	for i := range r.Issues {
+		if i == listedIssues && q.Service == "" {
+			fmt.Fprintf(a.Stdout, "  and %d more: --service, --region and -o json show them\n", len(r.Issues)-i)
+			break
+		}
+		fmt.Fprintln(a.Stdout, "  "+w.issue(&r.Issues[i], 8))
+	}
+	return nil
+}
+
+// listedIssues is how many issues are listed of all services.
+const listedIssues = 20
+
+// coverageRows are one row for each kind of events, place and stretch of time.
+func coverageRows(r *coverage.Report) (columns []string, rows [][]any) {
+	for _, s := range r.Services {
+		for _, k := range s.Kinds {
+			for _, span := range k.Spans {
+				rows = append(rows, []any{s.Service, s.Account, s.Region, k.Kind, k.Category, span.State.String(), span.From, span.To, span.Note})
+			}
+		}
+	}
+	return []string{"ai_service", "account", "region", "kind", "category", "state", "from", "to", "note"}, rows
+}
+
+// percent writes a share; only the whole is 100%, and only nothing is 0%.
+func percent(share float64) string {
+	tenths := math.Floor(share * 1000)
+	if share > 0 && tenths == 0 {
+		return "<0.1%"
+	}
+	if share < 1 {
+		tenths = min(tenths, 999)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.1f", tenths/10), ".0") + "%"
+}
+
+// wording puts a report into words.
+type wording struct {
+	report   *coverage.Report
+	question coverage.Question
+}
+
+// headline is the number, and what it is of.
+func (w *wording) headline() string {
+	r := w.report
+	if len(r.Places) == 0 {
+		return "coverage unknown: the lake has no log files and digests of what was asked for"
+	}
+	text := "coverage " + percent(r.Covered)
+	if r.Pending > 0 {
+		text += ", " + percent(r.Pending) + " pending"
+	}
+	services := map[string]bool{}
+	for _, s := range r.Services {
+		services[s.Service] = true
+	}
+	what := fmt.Sprintf("%d kinds of events of %d AI services", r.Kinds, len(services))
+	if len(services) == 1 {
+		what = fmt.Sprintf("%d kinds of %s events", r.Kinds, r.Services[0].Service)
+	}
+	if r.Kinds == 1 {
+		what = strings.Replace(what, "kinds", "kind", 1)
+	}
+	return fmt.Sprintf("%s of %s, in %s, from %s to %s", text, what, w.places(placesOf(r)), stamp(r.From), stamp(r.To))
+}
+
+func placesOf(r *coverage.Report) []coverage.Place {
+	list := make([]coverage.Place, len(r.Places))
+	for i, p := range r.Places {
+		list[i] = p.Place
+	}
+	return list
+}
+
+// line says coverage in a line: the number, and the worst of what isn't covered.
+func (w *wording) line() string {
+	r := w.report
+	if len(r.Places) == 0 {
+		return w.headline()
+	}
+	text := "coverage " + percent(r.Covered)
+	if r.Pending > 0 {
+		text += ", " + percent(r.Pending) + " pending"
+	}
+	text += fmt.Sprintf(" (%s to %s)", stamp(r.From), stamp(r.To))
+	if len(r.Issues) == 0 {
+		return text + ": all would have been recorded, and all that was recorded is in the lake"
+	}
+	for i := range r.Issues {
+		if i == 3 {
+			text += fmt.Sprintf("; %d more: aitrail coverage", len(r.Issues)-i)
+			break
+		}
+		text += []string{": ", "; "}[min(i, 1)] + w.issue(&r.Issues[i], 2)
+	}
+	return text
+}
+
+// issue says what isn't covered, with at most so many kinds of events by name.
+func (w *wording) issue(i *coverage.Issue, names int) string {
+	words := map[coverage.State]string{
+		coverage.Gap: "gap", coverage.Stopped: "not recorded", coverage.NotRecorded: "not recorded", coverage.Unknown: "unknown",
+		coverage.Partly: "recorded in part", coverage.Pending: "pending",
+	}
+	text := words[i.State]
+	if !i.All {
+		text += ": " + w.kinds(i.Kinds, names)
+	}
+	if all := placesOf(w.report); len(i.Places) < len(all) || len(all) == 1 {
+		text += " in " + w.places(i.Places)
+	}
+	if t := w.time(i.Span); t != "" {
+		text += " " + t
+	}
+	if i.Note != "" {
+		text += " (" + visible(i.Note) + ")"
+	}
+	return text
+}
+
+func (w *wording) kinds(kinds []string, names int) string {
+	if len(kinds) > names {
+		return fmt.Sprintf("%d of %d kinds of events", len(kinds), w.report.Kinds)
+	}
+	list := slices.Clone(kinds)
+	one := !slices.ContainsFunc(w.report.Services, func(s coverage.ServiceReport) bool { return s.Service != w.report.Services[0].Service })
+	for i := range list {
+		if service, kind, ok := strings.Cut(list[i], " "); ok && (one || strings.Contains(kind, "::")) {
+			list[i] = kind
+		} else {
+			list[i] = service + " " + kind
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// places names places: by their Regions where there is one account only.
+func (w *wording) places(places []coverage.Place) string {
+	accounts := map[string]bool{}
+	for _, p := range w.report.Places {
+		accounts[p.Account] = true
+	}
+	if len(places) > 3 {
+		if len(accounts) == 1 {
+			return fmt.Sprintf("%d Regions", len(places))
+		}
+		return fmt.Sprintf("%d accounts' Regions", len(places))
+	}
+	var names []string
+	for _, p := range places {
+		if len(accounts) == 1 {
+			names = append(names, p.Region)
+		} else {
+			names = append(names, p.Account+" "+p.Region)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// time says when: nothing for the whole of the report's time.
+func (w *wording) time(s coverage.Span) string {
+	begins, ends := s.From.Equal(w.report.From), s.To.Equal(w.report.To)
+	switch {
+	case begins && ends:
+		return ""
+	case begins:
+		return "until " + stamp(s.To)
+	case ends:
+		return "since " + stamp(s.From)
+	case s.From.UTC().Truncate(24 * time.Hour).Equal(s.To.UTC().Truncate(24 * time.Hour)):
+		return stamp(s.From) + "–" + clock(s.To)
+	}
+	return stamp(s.From) + " – " + stamp(s.To)
+}
+
+// gaps lists the gaps among spans, and the hours stopped apart from them.
+func (w *wording) gaps(spans []coverage.Span) string {
+	var list []string
+	more := 0
+	for _, s := range spans {
+		text := ""
+		switch s.State {
+		case coverage.Gap:
+		case coverage.Stopped:
+			text = "stopped "
+		case coverage.Unknown:
+			text = "unknown "
+		case coverage.Pending:
+			text = "pending "
+		default:
+			continue
+		}
+		if len(list) == 3 {
+			more++
+			continue
+		}
+		list = append(list, strings.TrimSpace(text+w.time(s)))
+	}
+	if more > 0 {
+		list = append(list, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(list, ", ")
+}
+
+// services are one row for each service and the places where all of it is the same.
+func (w *wording) services() (columns []string, rows [][]any) {
+	type line struct {
+		cells  [5]string
+		places []coverage.Place
+	}
+	var lines []*line
+	for i := range w.report.Services {
+		s := &w.report.Services[i]
+		cells := [5]string{s.Service, management(s), types(s), network(s), percent(s.Covered)}
+		at := slices.IndexFunc(lines, func(l *line) bool { return l.cells == cells })
+		if at < 0 {
+			at = len(lines)
+			lines = append(lines, &line{cells: cells})
+		}
+		lines[at].places = append(lines[at].places, s.Place)
+	}
+	slices.SortStableFunc(lines, func(a, b *line) int { return strings.Compare(a.cells[0], b.cells[0]) })
+	for _, l := range lines {
+		rows = append(rows, []any{l.cells[0], w.places(l.places), l.cells[1], l.cells[2], l.cells[3], l.cells[4]})
+	}
+	return []string{"ai_service", "regions", "management", "data events", "network", "covered"}, rows
+}
+
+// now is how a kind is recorded at the end of the report's time.
+func now(k *coverage.KindReport) string {
+	if len(k.Spans) == 0 {
+		return "unknown"
+	}
+	switch s := k.Spans[len(k.Spans)-1]; s.State {
+	case coverage.Covered, coverage.Pending, coverage.Gap:
+		return "recorded"
+	case coverage.NotRecorded:
+		return "no"
+	case coverage.Partly:
+		return "in part"
+	case coverage.Stopped:
+		return "stopped"
+	case coverage.Unknown:
+		if s.Recorded {
+			return "recorded"
+		}
+	}
+	return "unknown"
+}
+
+func management(s *coverage.ServiceReport) string {
+	var reads, writes string
+	for i := range s.Kinds {
+		switch k := &s.Kinds[i]; k.Kind {
+		case "management reads":
+			reads = now(k)
+		case "management writes":
+			writes = now(k)
+		}
+	}
+	switch {
+	case reads == "" && writes == "":
+		return "–"
+	case reads == writes && reads == "recorded":
+		return "reads, writes"
+	case reads == writes, reads == "":
+		return writes
+	case writes == "":
+		return reads
+	case reads == "recorded" && writes == "no":
+		return "reads"
+	case writes == "recorded" && reads == "no":
+		return "writes"
+	}
+	return "reads " + reads + ", writes " + writes
+}
+
+// types counts the data event types that are recorded.
+func types(s *coverage.ServiceReport) string {
+	states := map[string]int{}
+	n := 0
+	for i := range s.Kinds {
+		if s.Kinds[i].Category == "Data" {
+			states[now(&s.Kinds[i])]++
+			n++
+		}
+	}
+	return counted(states, n)
+}
+
+func network(s *coverage.ServiceReport) string {
+	states := map[string]int{}
+	n := 0
+	for i := range s.Kinds {
+		if s.Kinds[i].Category == "NetworkActivity" {
+			states[now(&s.Kinds[i])]++
+			n++
+		}
+	}
+	return counted(states, n)
+}
+
+func counted(states map[string]int, n int) string {
+	if n == 0 {
+		return "–"
+	}
+	for state, m := range states {
+		if m == n && state != "recorded" {
+			return state
+		}
+	}
+	return fmt.Sprintf("%d of %d", states["recorded"], n)
+}
+
+// stamp writes a time as far as it is exact: to the minute where its seconds are none.
+func stamp(t time.Time) string {
+	t = t.UTC()
+	return t.Format("2006-01-02 ") + clock(t)
+}
+
+func clock(t time.Time) string {
+	t = t.UTC()
+	if t.Second() == 0 && t.Nanosecond() == 0 {
+		return t.Format("15:04")
+	}
+	return t.Format("15:04:05")
+}

@@ -1,0 +1,570 @@
+package coverage
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
+)
+
+// A Place is an account and Region.
+type Place struct {
+	Account string `json:"account"`
+	Region  string `json:"region"`
+}
+
+// Files is what the lake has of log files of a place.
+type Files struct {
+	Place
+	LogFiles    int64
+	First, Last time.Time // of their events
+}
+
+// Facts is all that coverage follows from.
+type Facts struct {
+	History *History
+	Arrived map[string]*Arrived // by source
+	Files   []Files             // by place
+	Buckets []string            // that log files of the lake came from: trails that deliver elsewhere don't count; empty: not known
+	Now     time.Time
+}
+
+// A Question asks for coverage. The zero value asks for all. In texts * stands for any characters.
+type Question struct {
+	Service, Operation string
+	Account, Region    string
+	Since, Until       time.Time // Since ≤ t < Until; zero: from the lake's first event or digest, until now
+}
+
+// A Report answers a Question.
+type Report struct {
+	From     time.Time       `json:"from"`
+	To       time.Time       `json:"to"`
+	Covered  float64         `json:"covered"` // share, from 0 to 1, of the time of all kinds of events but network activity at all places
+	Pending  float64         `json:"pending"` // share of which the next digests will tell
+	Kinds    int             `json:"kinds"`   // kinds of events at each place, network activity not counted
+	Places   []PlaceReport   `json:"places"`
+	Services []ServiceReport `json:"services"`
+	Issues   []Issue         `json:"issues"` // what isn't covered, the worst first
+}
+
+// A PlaceReport tells what arrived of a place, whatever was recorded.
+type PlaceReport struct {
+	Place
+	LogFiles int64     `json:"log_files"`
+	First    time.Time `json:"first_event,omitzero"`
+	Last     time.Time `json:"last_event,omitzero"`
+	Complete float64   `json:"complete"` // share of the time in which a trail was logging
+	Spans    []Span    `json:"spans"`
+}
+
+// A ServiceReport tells what of an AI service was covered at a place.
+type ServiceReport struct {
+	Service string `json:"ai_service"`
+	Place
+	Covered float64      `json:"covered"` // network activity not counted
+	Kinds   []KindReport `json:"kinds"`
+}
+
+// A KindReport tells of one kind of events.
+type KindReport struct {
+	Kind     string  `json:"kind"`
+	Category string  `json:"category"`
+	Covered  float64 `json:"covered"`
+	Spans    []Span  `json:"spans"`
+}
+
+// An Issue is something that isn't covered: kinds of events at places in one time.
+type Issue struct {
+	Span
+	All    bool     `json:"all"`   // kinds that were asked for
+	Kinds  []string `json:"kinds"` // "SERVICE KIND"
+	Places []Place  `json:"places"`
+}
+
+// course is a trail at a place through time.
+type course struct {
+	trail   Trail
+	on      known  // logging
+	sets    known  // selectors
+	arrived []Span // covered, pending, gap, unknown
+	reaches func(t time.Time) (yes, sure bool)
+	arrives bool // there are digests of it
+}
+
+// Report answers a question.
+func (f *Facts) Report(q Question) *Report {
+	r := &Report{From: q.Since, To: q.Until, Places: []PlaceReport{}, Services: []ServiceReport{}, Issues: []Issue{}}
+	if r.To.IsZero() || r.To.After(f.Now) {
+		r.To = f.Now
+	}
+	if r.From.IsZero() {
+		r.From = earlier(f.begin(), r.To)
+	}
+	kinds := Kinds(q.Service, q.Operation)
+	for i := range kinds {
+		if kinds[i].Category != cloudtrail.CategoryNetwork {
+			r.Kinds++
+		}
+	}
+	var total, covered, pending time.Duration
+	issues := issues{kinds: r.Kinds}
+	for _, p := range f.places(q) {
+		courses := f.courses(p)
+		r.Places = append(r.Places, f.place(r, p, courses))
+		lines := map[string][]Span{}
+		for i := range kinds {
+			k := &kinds[i]
+			extents, signature := extentsOf(courses, k)
+			spans, ok := lines[signature]
+			if !ok {
+				spans = line(r.From, r.To, courses, extents)
+				lines[signature] = spans
+			}
+			kr := KindReport{Kind: k.Name(), Category: k.Category, Covered: share(spans, Covered), Spans: spans}
+			if n := len(r.Services) - 1; n < 0 || r.Services[n].Service != k.Service || r.Services[n].Place != p {
+				r.Services = append(r.Services, ServiceReport{Service: k.Service, Place: p})
+			}
+			s := &r.Services[len(r.Services)-1]
+			s.Kinds = append(s.Kinds, kr)
+			if k.Category == cloudtrail.CategoryNetwork {
+				continue
+			}
+			for _, span := range spans {
+				total += span.duration()
+				switch span.State {
+				case Covered:
+					covered += span.duration()
+				case Pending:
+					pending += span.duration()
+				}
+			}
+			issues.add(p, k, spans)
+		}
+	}
+	for i := range r.Services {
+		r.Services[i].Covered = r.Services[i].covered()
+	}
+	r.Covered, r.Pending = ratio(covered, total), ratio(pending, total)
+	r.Issues = issues.list()
+	return r
+}
+
+// begin is the earliest time that the lake tells of.
+func (f *Facts) begin() time.Time {
+	first := f.Now
+	for _, p := range f.Files {
+		if !p.First.IsZero() {
+			first = earlier(first, p.First)
+		}
+	}
+	for _, a := range f.Arrived {
+		for _, c := range a.Chains {
+			if len(c.Spans) > 0 {
+				first = earlier(first, c.Spans[0].From)
+			}
+		}
+	}
+	return first
+}
+
+// places returns the places that the lake tells of and the question chooses. A place asked for by name is one, even if
+// nothing is known of it.
+func (f *Facts) places(q Question) []Place {
+	found := map[Place]bool{}
+	accounts := map[string]bool{}
+	add := func(p Place) {
+		accounts[p.Account] = true
+		if matches(q.Account, p.Account) && matches(q.Region, p.Region) {
+			found[p] = true
+		}
+	}
+	for _, p := range f.Files {
+		if p.Account != "" && p.Region != "" {
+			add(p.Place)
+		}
+	}
+	for _, a := range f.Arrived {
+		for _, c := range a.Chains {
+			add(Place{c.Account, c.Region})
+		}
+	}
+	for _, t := range f.History.Trails() {
+		if f.collected(t) {
+			add(Place{t.Account, t.HomeRegion})
+		}
+	}
+	if q.Region != "" && !strings.Contains(q.Region, "*") {
+		for account := range accounts {
+			add(Place{account, q.Region})
+		}
+		if q.Account != "" && !strings.Contains(q.Account, "*") {
+			add(Place{q.Account, q.Region})
+		}
+	}
+	list := make([]Place, 0, len(found))
+	for p := range found {
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b Place) int {
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+	})
+	return list
+}
+
+// collected tells whether the lake has log files of the bucket that the trail delivers to, as far as that is known.
+func (f *Facts) collected(t Trail) bool {
+	points := f.History.trails[t][bucket]
+	if len(f.Buckets) == 0 || len(points) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(points, func(p point) bool { name, _ := p.is.(string); return slices.Contains(f.Buckets, name) })
+}
+
+// courses returns the trails that may record at a place.
+func (f *Facts) courses(p Place) []*course {
+	trails := f.History.Trails()
+	for _, a := range f.Arrived {
+		for _, c := range a.Chains {
+			t := Trail{c.Account, c.HomeRegion, c.Trail}
+			known := slices.ContainsFunc(trails, func(o Trail) bool {
+				return o == t || c.Organization != "" && o.Name == t.Name && o.HomeRegion == t.HomeRegion
+			})
+			if !known && (Place{c.Account, c.Region}) == p {
+				trails = append(trails, t)
+			}
+		}
+	}
+	var list []*course
+	for _, t := range trails {
+		if f.History.trails[t] != nil && !f.collected(t) {
+			continue
+		}
+		if c := f.course(t, p); c != nil {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// course follows a trail at a place; nil when it never recorded there.
+func (f *Facts) course(t Trail, p Place) *course {
+	settings := f.History.trails[t]
+	if settings == nil {
+		settings = new([numSettings][]point)
+	}
+	since := f.since(t)
+	c := &course{trail: t, on: follow(settings[logging], since), sets: follow(settings[selectors], since)}
+	off := func(at time.Time) bool { on, ok := c.on.at(at).is.(bool); return ok && !on }
+	organization := false
+	for _, a := range f.Arrived {
+		for _, chain := range a.Chains {
+			if chain.Trail != t.Name || chain.HomeRegion != t.HomeRegion || (Place{chain.Account, chain.Region}) != p {
+				continue
+			}
+			if chain.Account != t.Account && chain.Organization == "" {
+				continue
+			}
+			organization = organization || chain.Organization != ""
+			spans := chain.arrival(a.Verified, f.Now, off)
+			if c.arrives {
+				spans = merged(c.arrived, spans)
+			}
+			c.arrived, c.arrives = spans, true
+		}
+	}
+	multi, org, bucketThen := follow(settings[multiRegion], since), follow(settings[organizationSetting], since), follow(settings[bucket], since)
+	c.reaches = func(at time.Time) (yes, sure bool) {
+		if c.arrives {
+			return true, true
+		}
+		if name, ok := bucketThen.at(at).is.(string); ok && len(f.Buckets) > 0 && !slices.Contains(f.Buckets, name) {
+			return false, true
+		}
+		yes, sure = true, true
+		if p.Account != t.Account {
+			o, known := org.at(at).is.(bool)
+			yes, sure = o, known
+		}
+		if p.Region != t.HomeRegion && yes {
+			m, known := multi.at(at).is.(bool)
+			yes, sure = yes && m, sure && known
+		}
+		return yes, sure
+	}
+	if p.Account != t.Account && !organization && !slices.ContainsFunc(settings[organizationSetting], func(p point) bool { return p.is == true }) {
+		return nil
+	}
+	return c
+}
+
+// since is from when on the lake would have the events of changes to a trail: those come in its home Region.
+func (f *Facts) since(t Trail) time.Time {
+	var first time.Time
+	take := func(at time.Time) {
+		if !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	for _, p := range f.Files {
+		if p.Account == t.Account && p.Region == t.HomeRegion {
+			take(p.First)
+		}
+	}
+	for _, a := range f.Arrived {
+		for _, c := range a.Chains {
+			if c.Account == t.Account && c.Region == t.HomeRegion && len(c.Spans) > 0 {
+				take(c.Spans[0].From)
+			}
+		}
+	}
+	return first
+}
+
+// merged takes the better of two courses at each time.
+func merged(a, b []Span) []Span {
+	var out []Span
+	var times []time.Time
+	for _, s := range append(slices.Clone(a), b...) {
+		times = append(times, s.From, s.To)
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	times = slices.CompactFunc(times, time.Time.Equal)
+	for i := 1; i < len(times); i++ {
+		x, _ := at(a, times[i-1])
+		y, _ := at(b, times[i-1])
+		if s := better(x, y); s.State != 0 {
+			s.From, s.To = times[i-1], times[i]
+			out = appendSpan(out, s)
+		}
+	}
+	return out
+}
+
+// extentsOf tells how many events of a kind each of the selectors of each course chooses, and writes it as a text.
+func extentsOf(courses []*course, k *Kind) (extents [][]Extent, signature string) {
+	var b strings.Builder
+	for _, c := range courses {
+		list := make([]Extent, len(c.sets))
+		for i, s := range c.sets {
+			if is, ok := s.is.(cloudtrail.Selectors); ok {
+				list[i] = extent(is, k)
+			}
+			b.WriteByte('0' + byte(list[i]))
+		}
+		b.WriteByte('|')
+		extents = append(extents, list)
+	}
+	return extents, b.String()
+}
+
+// line is how a kind of events was covered from one time to another: at each time by the trail that did best.
+func line(from, to time.Time, courses []*course, extents [][]Extent) []Span {
+	times := boundaries(from, to, courses)
+	var spans []Span
+	for i := 1; i < len(times); i++ {
+		t := times[i-1]
+		best := Span{State: Unknown, Note: "no trail is known that delivers here"}
+		for j, c := range courses {
+			if s := c.state(t, extents[j]); s.State != 0 && (best.Note == "no trail is known that delivers here" || s.State < best.State) {
+				best = s
+			}
+		}
+		best.From, best.To = t, times[i]
+		spans = appendSpan(spans, best)
+	}
+	return spans
+}
+
+// boundaries are the times at which something may change.
+func boundaries(from, to time.Time, courses []*course) []time.Time {
+	times := []time.Time{from, to}
+	add := func(t time.Time) {
+		if t.After(from) && t.Before(to) {
+			times = append(times, t)
+		}
+	}
+	for _, c := range courses {
+		for _, k := range []known{c.on, c.sets} {
+			for _, s := range k {
+				add(s.from)
+				add(s.to)
+			}
+		}
+		for _, s := range c.arrived {
+			add(s.From)
+			add(s.To)
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	return slices.CompactFunc(times, time.Time.Equal)
+}
+
+// state is what the trail did at a time for a kind of events, given how many its selectors choose; no state where it
+// doesn't record.
+func (c *course) state(t time.Time, extents []Extent) Span {
+	arrived, vouched := at(c.arrived, t)
+	yes, sure := c.reaches(t)
+	on := c.on.at(t)
+	switch logging, known := on.is.(bool); {
+	case sure && !yes:
+		return Span{State: NotRecorded, Note: "trail " + c.trail.Name + " does not record there"}
+	case known && !logging:
+		return Span{State: Stopped, Note: on.note}
+	case !sure, !known && arrived.State != Covered && arrived.State != Gap:
+		return Span{State: Unknown, Note: "nothing tells whether trail " + c.trail.Name + " was logging there"}
+	}
+	for i, s := range c.sets {
+		if t.Before(s.from) || !s.to.IsZero() && !t.Before(s.to) {
+			continue
+		}
+		if s.is == nil {
+			return Span{State: Unknown, Note: "the selectors of trail " + c.trail.Name + ": " + s.note}
+		}
+		switch {
+		case extents[i] == None:
+			return Span{State: NotRecorded}
+		case !vouched:
+			return Span{State: Unknown, Note: "no digests tell what arrived", Recorded: true}
+		case extents[i] == Some && arrived.State <= Pending:
+			return Span{State: Partly, Note: "the selectors of trail " + c.trail.Name + " choose some of them"}
+		}
+		arrived.Recorded = arrived.State == Unknown
+		return arrived
+	}
+	return Span{State: Unknown, Note: "nothing tells the selectors of trail " + c.trail.Name}
+}
+
+// place tells what arrived of a place.
+func (f *Facts) place(r *Report, p Place, courses []*course) PlaceReport {
+	out := PlaceReport{Place: p}
+	for _, files := range f.Files {
+		if files.Place == p {
+			out.LogFiles, out.First, out.Last = files.LogFiles, files.First, files.Last
+		}
+	}
+	times := boundaries(r.From, r.To, courses)
+	for i := 1; i < len(times); i++ {
+		best := Span{State: Unknown, Note: "no digests tell what arrived"}
+		for _, c := range courses {
+			s, ok := at(c.arrived, times[i-1])
+			if on := c.on.at(times[i-1]); on.is == false {
+				s, ok = Span{State: Stopped, Note: on.note}, true
+			}
+			if ok && (s.State < best.State || best.State == Unknown) {
+				best = s
+			}
+		}
+		best.From, best.To = times[i-1], times[i]
+		out.Spans = appendSpan(out.Spans, best)
+	}
+	out.Complete = share(slices.DeleteFunc(slices.Clone(out.Spans), func(s Span) bool { return s.State == Stopped }), Covered)
+	return out
+}
+
+func (s *ServiceReport) covered() float64 {
+	sum, n := 0.0, 0
+	for _, k := range s.Kinds {
+		if k.Category != cloudtrail.CategoryNetwork {
+			sum += k.Covered
+			n++
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return sum / float64(n)
+}
+
+// share is how much of the time of spans has a state.
+func share(spans []Span, state State) float64 {
+	var total, part time.Duration
+	for _, s := range spans {
+		total += s.duration()
+		if s.State == state {
+			part += s.duration()
+		}
+	}
+	return ratio(part, total)
+}
+
+func ratio(part, total time.Duration) float64 {
+	if total == 0 {
+		return 0
+	}
+	return float64(part) / float64(total)
+}
+
+// issues gathers what isn't covered.
+type issues struct {
+	kinds int // that were asked for
+	spans []placed
+}
+
+// placed is a span of one kind at one place.
+type placed struct {
+	Span
+	place Place
+	kind  string
+}
+
+func (is *issues) add(p Place, k *Kind, spans []Span) {
+	for _, s := range spans {
+		if s.State != Covered {
+			is.spans = append(is.spans, placed{s, p, k.Service + " " + k.Name()})
+		}
+	}
+}
+
+// list puts together what has one cause: first the kinds of a place, then the places with the same kinds.
+func (is *issues) list() []Issue {
+	type cause struct {
+		from, to int64
+		state    State
+		note     string
+	}
+	of := func(s Span) cause { return cause{s.From.UnixNano(), s.To.UnixNano(), s.State, s.Note} }
+	type atPlace struct {
+		cause
+		place Place
+	}
+	byPlace := map[atPlace][]string{}
+	spans := map[cause]Span{}
+	for _, s := range is.spans {
+		k := atPlace{of(s.Span), s.place}
+		byPlace[k] = append(byPlace[k], s.kind)
+		spans[k.cause] = s.Span
+	}
+	type together struct {
+		cause
+		kinds string
+	}
+	found := map[together]*Issue{}
+	for k, kinds := range byPlace {
+		key := together{k.cause, strings.Join(kinds, "\x00")}
+		if found[key] == nil {
+			found[key] = &Issue{Span: spans[k.cause], Kinds: kinds, All: len(kinds) == is.kinds}
+		}
+		found[key].Places = append(found[key].Places, k.place)
+	}
+	list := make([]Issue, 0, len(found))
+	for _, i := range found {
+		slices.SortFunc(i.Places, func(a, b Place) int {
+			return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
+		})
+		list = append(list, *i)
+	}
+	slices.SortFunc(list, func(a, b Issue) int {
+		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), a.From.Compare(b.From), a.To.Compare(b.To),
+			cmp.Compare(fmt.Sprint(a.Places), fmt.Sprint(b.Places)), cmp.Compare(fmt.Sprint(a.Kinds), fmt.Sprint(b.Kinds)))
+	})
+	return list
+}
+
+// rank orders issues: what was lost first, what is only to come last.
+func rank(s State) int {
+	return slices.Index([]State{Gap, Stopped, NotRecorded, Unknown, Partly, Pending}, s)
+}
