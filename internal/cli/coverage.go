@@ -184,7 +184,7 @@ func (w *wording) headline() string {
 	if r.Kinds == 1 {
 		what = strings.Replace(what, "kinds", "kind", 1)
 	}
-	return fmt.Sprintf("%s of %s, in %s, from %s to %s", text, what, w.places(placesOf(r)), stamp(r.From), stamp(r.To))
+	return fmt.Sprintf("%s of %s, in %s, from %s to %s", text, what, w.places(placesOf(r)), r.From.UTC().Format(time.DateTime), w.stamp(r.To))
 }
 
 func placesOf(r *coverage.Report) []coverage.Place {
@@ -205,7 +205,7 @@ func (w *wording) line() string {
 	if r.Pending > 0 {
 		text += ", " + percent(r.Pending) + " pending"
 	}
-	text += fmt.Sprintf(" (%s to %s)", stamp(r.From), stamp(r.To))
+	text += fmt.Sprintf(" (%s to %s)", r.From.UTC().Format(time.DateTime), w.stamp(r.To))
 	if len(r.Issues) == 0 {
 		return text + ": all would have been recorded, and all that was recorded is in the lake"
 	}
@@ -214,7 +214,9 @@ func (w *wording) line() string {
 			text += fmt.Sprintf("; %d more: aitrail coverage", len(r.Issues)-i)
 			break
 		}
-		text += []string{": ", "; "}[min(i, 1)] + w.issue(&r.Issues[i], 2)
+		short := r.Issues[i]
+		short.Note, _, _ = strings.Cut(short.Note, " (event ")
+		text += []string{": ", "; "}[min(i, 1)] + w.issue(&short, 2)
 	}
 	return text
 }
@@ -222,7 +224,7 @@ func (w *wording) line() string {
 // issue says what isn't covered, with at most so many kinds of events by name.
 func (w *wording) issue(i *coverage.Issue, names int) string {
 	words := map[coverage.State]string{
-		coverage.Gap: "gap", coverage.Stopped: "not recorded", coverage.NotRecorded: "not recorded", coverage.Unknown: "unknown",
+		coverage.Gap: "gap", coverage.Stopped: "logging stopped", coverage.NotRecorded: "not recorded", coverage.Unknown: "unknown",
 		coverage.Partly: "recorded in part", coverage.Pending: "pending",
 	}
 	text := words[i.State]
@@ -232,7 +234,7 @@ func (w *wording) issue(i *coverage.Issue, names int) string {
 	if all := placesOf(w.report); len(i.Places) < len(all) || len(all) == 1 {
 		text += " in " + w.places(i.Places)
 	}
-	if t := w.time(i.Span); t != "" {
+	if t := w.times(i.Times); t != "" {
 		text += " " + t
 	}
 	if i.Note != "" {
@@ -280,20 +282,32 @@ func (w *wording) places(places []coverage.Place) string {
 	return strings.Join(names, ", ")
 }
 
-// time says when: nothing for the whole of the report's time.
-func (w *wording) time(s coverage.Span) string {
-	begins, ends := s.From.Equal(w.report.From), s.To.Equal(w.report.To)
+// times says when: nothing for the whole of the report's time.
+func (w *wording) times(times []coverage.Time) string {
+	var list []string
+	for i, t := range times {
+		if i == 3 && len(times) > 4 {
+			list = append(list, fmt.Sprintf("%d more times", len(times)-i))
+			break
+		}
+		list = append(list, w.time(t.From, t.To))
+	}
+	return strings.Join(list, ", ")
+}
+
+func (w *wording) time(from, to time.Time) string {
+	begins, ends := from.Equal(w.report.From), to.Equal(w.report.To)
 	switch {
 	case begins && ends:
 		return ""
 	case begins:
-		return "until " + stamp(s.To)
+		return "until " + w.stamp(to)
 	case ends:
-		return "since " + stamp(s.From)
-	case s.From.UTC().Truncate(24 * time.Hour).Equal(s.To.UTC().Truncate(24 * time.Hour)):
-		return stamp(s.From) + "–" + clock(s.To)
+		return "since " + w.stamp(from)
+	case day(from).Equal(day(to)):
+		return w.stamp(from) + "–" + clock(to)
 	}
-	return stamp(s.From) + " – " + stamp(s.To)
+	return w.stamp(from) + " – " + w.stamp(to)
 }
 
 // gaps lists the gaps among spans, and the hours stopped apart from them.
@@ -304,6 +318,7 @@ func (w *wording) gaps(spans []coverage.Span) string {
 		text := ""
 		switch s.State {
 		case coverage.Gap:
+			text = "gap "
 		case coverage.Stopped:
 			text = "stopped "
 		case coverage.Unknown:
@@ -317,7 +332,7 @@ func (w *wording) gaps(spans []coverage.Span) string {
 			more++
 			continue
 		}
-		list = append(list, strings.TrimSpace(text+w.time(s)))
+		list = append(list, strings.TrimSpace(text+w.time(s.From, s.To)))
 	}
 	if more > 0 {
 		list = append(list, fmt.Sprintf("%d more", more))
@@ -325,28 +340,81 @@ func (w *wording) gaps(spans []coverage.Span) string {
 	return strings.Join(list, ", ")
 }
 
-// services are one row for each service and the places where all of it is the same.
+// services are one row for each service, or for the services of which all is the same; of one service, where its places
+// differ, one for each.
 func (w *wording) services() (columns []string, rows [][]any) {
 	type line struct {
-		cells  [5]string
-		places []coverage.Place
+		cells    [3]string // management, data, network
+		services []string
+		places   []coverage.Place
+		covered  float64
 	}
 	var lines []*line
-	for i := range w.report.Services {
-		s := &w.report.Services[i]
-		cells := [5]string{s.Service, management(s), types(s), network(s), percent(s.Covered)}
-		at := slices.IndexFunc(lines, func(l *line) bool { return l.cells == cells })
-		if at < 0 {
-			at = len(lines)
-			lines = append(lines, &line{cells: cells})
+	for _, list := range slices.Collect(chunked(w.report.Services)) {
+		byCells := map[[3]string]*line{}
+		for i := range list {
+			s := &list[i]
+			cells := [3]string{management(s), counted(s, "Data"), counted(s, "NetworkActivity")}
+			l := byCells[cells]
+			if l == nil {
+				l = &line{cells: cells, services: []string{s.Service}}
+				byCells[cells] = l
+				lines = append(lines, l)
+			}
+			l.places, l.covered = append(l.places, s.Place), l.covered+s.Covered
 		}
-		lines[at].places = append(lines[at].places, s.Place)
+		for _, l := range byCells {
+			l.covered /= float64(len(l.places))
+		}
 	}
-	slices.SortStableFunc(lines, func(a, b *line) int { return strings.Compare(a.cells[0], b.cells[0]) })
+	if w.question.Service == "" {
+		for i := 0; i < len(lines); i++ {
+			same := func(l *line) bool {
+				return l != lines[i] && l.cells == lines[i].cells && percent(l.covered) == percent(lines[i].covered) && slices.Equal(l.places, lines[i].places)
+			}
+			for _, l := range lines[i+1:] {
+				if same(l) {
+					lines[i].services = append(lines[i].services, l.services...)
+				}
+			}
+			lines = append(lines[:i+1], slices.DeleteFunc(lines[i+1:], same)...)
+		}
+	}
+	all := len(w.report.Places)
 	for _, l := range lines {
-		rows = append(rows, []any{l.cells[0], w.places(l.places), l.cells[1], l.cells[2], l.cells[3], l.cells[4]})
+		where := "all"
+		if len(l.places) < all || all == 1 {
+			where = w.places(l.places)
+		}
+		rows = append(rows, []any{few(l.services), where, l.cells[0], l.cells[1], l.cells[2], percent(l.covered)})
 	}
 	return []string{"ai_service", "regions", "management", "data events", "network", "covered"}, rows
+}
+
+// few names the first of many.
+func few(names []string) string {
+	if len(names) <= 3 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:2], ", "), len(names)-2)
+}
+
+// chunked yields the reports of each service in turn.
+func chunked(list []coverage.ServiceReport) func(func([]coverage.ServiceReport) bool) {
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b coverage.ServiceReport) int { return strings.Compare(a.Service, b.Service) })
+	return func(yield func([]coverage.ServiceReport) bool) {
+		for len(list) > 0 {
+			n := slices.IndexFunc(list, func(s coverage.ServiceReport) bool { return s.Service != list[0].Service })
+			if n < 0 {
+				n = len(list)
+			}
+			if !yield(list[:n]) {
+				return
+			}
+			list = list[n:]
+		}
+	}
 }
 
 // now is how a kind is recorded at the end of the report's time.
@@ -398,32 +466,16 @@ func management(s *coverage.ServiceReport) string {
 	return "reads " + reads + ", writes " + writes
 }
 
-// types counts the data event types that are recorded.
-func types(s *coverage.ServiceReport) string {
+// counted counts the kinds of a category that are recorded.
+func counted(s *coverage.ServiceReport, category string) string {
 	states := map[string]int{}
 	n := 0
 	for i := range s.Kinds {
-		if s.Kinds[i].Category == "Data" {
+		if s.Kinds[i].Category == category {
 			states[now(&s.Kinds[i])]++
 			n++
 		}
 	}
-	return counted(states, n)
-}
-
-func network(s *coverage.ServiceReport) string {
-	states := map[string]int{}
-	n := 0
-	for i := range s.Kinds {
-		if s.Kinds[i].Category == "NetworkActivity" {
-			states[now(&s.Kinds[i])]++
-			n++
-		}
-	}
-	return counted(states, n)
-}
-
-func counted(states map[string]int, n int) string {
 	if n == 0 {
 		return "–"
 	}
@@ -435,11 +487,16 @@ func counted(states map[string]int, n int) string {
 	return fmt.Sprintf("%d of %d", states["recorded"], n)
 }
 
-// stamp writes a time as far as it is exact: to the minute where its seconds are none.
-func stamp(t time.Time) string {
+// stamp writes a time as far as it is exact, without the day where the report is of one day.
+func (w *wording) stamp(t time.Time) string {
 	t = t.UTC()
+	if day(w.report.From).Equal(day(w.report.To)) && day(t).Equal(day(w.report.To)) {
+		return clock(t)
+	}
 	return t.Format("2006-01-02 ") + clock(t)
 }
+
+func day(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
 func clock(t time.Time) string {
 	t = t.UTC()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,13 +86,12 @@ func trailEvents(ctx context.Context, db *query.DB) ([]coverage.Event, error) {
 // arrivals gathers during a verification what coverage needs to know of it.
 type arrivals struct {
 	*coverage.Arrived
-	named   map[string]digest.FileVerdict // log files that digests name, and that the lake may have, by URL
-	altered map[string]digest.FileVerdict // log files that are not what was delivered
+	named map[string]digest.FileVerdict // log files that digests name, by URL
 }
 
 // newArrivals goes on from what earlier verifications of a source left.
 func newArrivals(points *checkpoints, url string, full bool) *arrivals {
-	a := &arrivals{Arrived: &coverage.Arrived{}, named: map[string]digest.FileVerdict{}, altered: map[string]digest.FileVerdict{}}
+	a := &arrivals{Arrived: &coverage.Arrived{}, named: map[string]digest.FileVerdict{}}
 	if points != nil && points.saved.Arrived[url] != nil && !full {
 		a.Arrived = points.saved.Arrived[url]
 	}
@@ -104,7 +105,7 @@ func (a *arrivals) digest(v digest.DigestVerdict) {
 	}
 	d := coverage.Digest{
 		Organization: v.Organization, Account: v.Account, Region: v.Region, Trail: v.Trail, HomeRegion: v.HomeRegion,
-		From: v.Start, To: v.End, State: coverage.Covered,
+		From: v.Start.UTC(), To: v.End.UTC(), State: coverage.Covered,
 	}
 	switch v.Verdict {
 	case digest.Pending:
@@ -120,15 +121,10 @@ func (a *arrivals) digest(v digest.DigestVerdict) {
 // reason is a finding's kind for people.
 func reason(kind string) string { return strings.ReplaceAll(kind, "_", " ") }
 
-// logFile takes a log file's verdict.
+// logFile takes a log file's verdict. That no digest names it is no gap.
 func (a *arrivals) logFile(object string, v digest.FileVerdict) {
-	if v.Digest == "" {
-		return // that no digest names it is no gap
-	}
-	a.named[object] = v
-	switch digest.Kind(v.Reason) {
-	case digest.LogFileAltered, digest.LogFileTruncated:
-		a.altered[object] = v
+	if v.Digest != "" {
+		a.named[object] = v
 	}
 }
 
@@ -144,30 +140,45 @@ func (a *arrivals) settle(ctx context.Context, l *lake.Lake, report *digest.Repo
 		d.From, d.To, d.State, d.Note = f.From.UTC(), f.To.UTC(), coverage.Gap, reason(string(f.Kind))
 		a.Digest(d)
 	}
-	names := a.Awaited()
-	for object := range a.named {
-		names = append(names, object)
+	missing := map[string]coverage.Missing{} // not read again this time
+	for _, m := range a.Awaited() {
+		missing[m.Object] = m
 	}
-	absent, err := absentFrom(ctx, l, names)
+	names := slices.Collect(maps.Keys(a.named))
+	for object := range missing {
+		if _, read := a.named[object]; !read {
+			names = append(names, object)
+		}
+	}
+	statuses, err := statusesOf(ctx, l, names)
 	if err != nil {
 		return err
 	}
 	for _, object := range names {
-		v, read := a.named[object]
-		_, altered := a.altered[object]
-		switch {
-		case !absent[object] && !altered:
-			a.Came(object)
-		case read && !v.From.IsZero():
-			note := "a log file is not in the lake"
-			if v.Reason != "" {
-				note = reason(v.Reason)
-			}
-			key, _ := cloudtrail.ParseKey(v.Digest)
-			a.Absent(chainOf(key), coverage.Missing{Object: object, From: v.From, To: v.To, Note: note, Altered: altered && !absent[object]})
-		}
+		a.judge(object, missing[object], statuses[object])
 	}
 	return nil
+}
+
+// judge decides whether a log file that a digest names has arrived.
+func (a *arrivals) judge(object string, was coverage.Missing, status string) {
+	v, read := a.named[object]
+	kind := digest.Kind(v.Reason)
+	altered := v.Verdict == digest.Failed && (kind == digest.LogFileAltered || kind == digest.LogFileTruncated)
+	m := coverage.Missing{Object: object, From: v.From.UTC(), To: v.To.UTC(), State: coverage.Gap, Note: reason(v.Reason)}
+	switch {
+	case status == lake.StatusCollected && (read && !altered || !read && was.State == coverage.Pending):
+		a.Came(object)
+		return
+	case !read || v.From.IsZero():
+		return // as it was; or it has no events
+	case status == lake.StatusQuarantined:
+		m.Note = "a log file is in quarantine"
+	case v.Verdict != digest.Failed:
+		m.State, m.Note = coverage.Pending, "a log file is not collected yet"
+	}
+	key, _ := cloudtrail.ParseKey(v.Digest)
+	a.Absent(chainOf(key), m)
 }
 
 // chainOf names the chain that a digest belongs to.
@@ -175,35 +186,31 @@ func chainOf(key cloudtrail.Key) coverage.Digest {
 	return coverage.Digest{Organization: key.Organization, Account: key.Account, Region: key.Region, Trail: key.Trail, HomeRegion: key.HomeRegion}
 }
 
-// absentFrom returns which log files the lake doesn't have; without a lake it has none.
-func absentFrom(ctx context.Context, l *lake.Lake, objects []string) (map[string]bool, error) {
-	absent := make(map[string]bool)
+// statusesOf returns the statuses of the log files that the lake has; without a lake it has none.
+func statusesOf(ctx context.Context, l *lake.Lake, objects []string) (map[string]string, error) {
+	statuses := make(map[string]string, len(objects))
 	if l == nil || len(objects) == 0 {
-		for _, o := range objects {
-			absent[o] = true
-		}
-		return absent, nil
+		return statuses, nil
 	}
 	db, err := query.Open(ctx, l, query.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	const atOnce = 50_000
-	for len(objects) > 0 {
-		n := min(atOnce, len(objects))
-		list, err := json.Marshal(objects[:n])
+	for some := range slices.Chunk(objects, 50_000) {
+		list, err := json.Marshal(some)
 		if err != nil {
 			return nil, err
 		}
-		objects = objects[n:]
-		err = each(ctx, db, `SELECT o FROM (SELECT unnest(from_json(?, '["VARCHAR"]')) AS o) WHERE o NOT IN (SELECT object FROM log_files WHERE status = 'collected')`,
-			func(v []any) { absent[query.Text(v[0])] = true }, string(list))
+		// An object that was replaced has several rows; one that could be read is enough.
+		err = each(ctx, db, `SELECT object, min(status) FROM log_files
+			WHERE object IN (SELECT unnest(from_json(?, '["VARCHAR"]'))) GROUP BY object`,
+			func(v []any) { statuses[query.Text(v[0])] = query.Text(v[1]) }, string(list))
 		if err != nil {
 			return nil, err
 		}
 	}
-	return absent, nil
+	return statuses, nil
 }
 
 // askEvery is how long an answer about trails holds for a collector; their changes are events anyhow.

@@ -38,7 +38,7 @@ func (d *demonstration) report(ctx context.Context) error {
 		if err := errors.Join(d.section(ctx, db, "Denied, in all services", denied), d.section(ctx, db, "Changed, in all services", changed)); err != nil {
 			return err
 		}
-		covered, err := d.coverageOf(ctx, db, coverage.Question{})
+		covered, err := d.coverageOf(ctx, db, coverage.Question{Until: d.provenUntil()})
 		if err != nil {
 			return err
 		}
@@ -53,6 +53,17 @@ func (d *demonstration) report(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// provenUntil is when the first of the newest digests of all chains ended.
+func (d *demonstration) provenUntil() time.Time {
+	var until time.Time
+	for _, c := range d.proof.Chains {
+		if until.IsZero() || c.To.Before(until) {
+			until = c.To
+		}
+	}
+	return until
 }
 
 // bold is for headings on a terminal.

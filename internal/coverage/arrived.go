@@ -31,11 +31,11 @@ func (s Seconds) duration() time.Duration { return time.Duration(s) * time.Secon
 
 // Missing is a log file that a digest names, and that the lake doesn't have as it was delivered.
 type Missing struct {
-	Object  string    `json:"object"` // URL
-	From    time.Time `json:"from"`   // its earliest event
-	To      time.Time `json:"to"`     // its latest event
-	Note    string    `json:"note"`
-	Altered bool      `json:"altered,omitempty"` // the lake has it, and it is not what was delivered
+	Object string    `json:"object"` // URL
+	From   time.Time `json:"from"`   // its earliest event
+	To     time.Time `json:"to"`     // its latest event
+	State  State     `json:"state"`  // Gap, or Pending: it is in the source, and will be collected
+	Note   string    `json:"note"`
 }
 
 // A Digest is what is known of the digest of a period.
@@ -84,15 +84,11 @@ func (a *Arrived) Came(object string) {
 	}
 }
 
-// Awaited returns the URLs of the log files that may still come.
-func (a *Arrived) Awaited() []string {
-	var list []string
+// Awaited returns the log files that are missing.
+func (a *Arrived) Awaited() []Missing {
+	var list []Missing
 	for _, c := range a.Chains {
-		for _, m := range c.Missing {
-			if !m.Altered {
-				list = append(list, m.Object)
-			}
-		}
+		list = append(list, c.Missing...)
 	}
 	return list
 }
@@ -102,8 +98,13 @@ const overdue = 2 * time.Hour
 
 // settling is how long after an event its log file may come: a digest vouches for the events until so long before its end.
 // CloudTrail's log files come about five minutes after their events, and it promises nothing; a quarter of a digest's hour
-// is thrice that.
-func (c *Chain) settling() time.Duration { return min(c.Period.duration()/4, 15*time.Minute) }
+// is thrice that. Digests of less than a minute, which the local endpoint makes, come after the log files of all events.
+func (c *Chain) settling() time.Duration {
+	if c.Period < 60 {
+		return 0
+	}
+	return min(c.Period.duration()/4, 15*time.Minute)
+}
 
 // arrival tells, by the times of events, what of a trail's log files arrived. on tells whether the trail was logging at a
 // time, as far as that is known; verified is when the source was last looked at.
@@ -142,7 +143,7 @@ func (c *Chain) arrival(verified, now time.Time, off func(time.Time) bool) []Spa
 	}
 	spans = slices.DeleteFunc(spans, func(s Span) bool { return !s.From.Before(s.To) })
 	for _, m := range c.Missing {
-		spans = overlay(spans, Span{From: m.From, To: m.To.Add(time.Second), State: Gap, Note: m.Note})
+		spans = overlay(spans, Span{From: m.From, To: m.To.Add(time.Second), State: m.State, Note: m.Note})
 	}
 	return spans
 }

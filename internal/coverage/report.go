@@ -57,7 +57,7 @@ type PlaceReport struct {
 	LogFiles int64     `json:"log_files"`
 	First    time.Time `json:"first_event,omitzero"`
 	Last     time.Time `json:"last_event,omitzero"`
-	Complete float64   `json:"complete"` // share of the time in which a trail was logging
+	Complete float64   `json:"complete"` // share of the time in which a trail was logging and that isn't pending
 	Spans    []Span    `json:"spans"`
 }
 
@@ -77,12 +77,20 @@ type KindReport struct {
 	Spans    []Span  `json:"spans"`
 }
 
-// An Issue is something that isn't covered: kinds of events at places in one time.
+// An Issue is something that isn't covered, for one reason: kinds of events at places in some times.
 type Issue struct {
-	Span
+	State  State    `json:"state"`
+	Note   string   `json:"note,omitempty"`
 	All    bool     `json:"all"`   // kinds that were asked for
 	Kinds  []string `json:"kinds"` // "SERVICE KIND"
 	Places []Place  `json:"places"`
+	Times  []Time   `json:"times"` // in order
+}
+
+// Time is a stretch of time: From ≤ t < To.
+type Time struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
 }
 
 // course is a trail at a place through time.
@@ -112,18 +120,21 @@ func (f *Facts) Report(q Question) *Report {
 	}
 	var total, covered, pending time.Duration
 	issues := issues{kinds: r.Kinds}
+	lineNumber := 0
 	for _, p := range f.places(q) {
 		courses := f.courses(p)
 		r.Places = append(r.Places, f.place(r, p, courses))
-		lines := map[string][]Span{}
+		lines := map[string]int{}
+		var courseOf [][]Span
 		for i := range kinds {
 			k := &kinds[i]
 			extents, signature := extentsOf(courses, k)
-			spans, ok := lines[signature]
+			n, ok := lines[signature]
 			if !ok {
-				spans = line(r.From, r.To, courses, extents)
-				lines[signature] = spans
+				n = len(courseOf)
+				lines[signature], courseOf = n, append(courseOf, line(r.From, r.To, courses, extents))
 			}
+			spans := courseOf[n]
 			kr := KindReport{Kind: k.Name(), Category: k.Category, Covered: share(spans, Covered), Spans: spans}
 			if n := len(r.Services) - 1; n < 0 || r.Services[n].Service != k.Service || r.Services[n].Place != p {
 				r.Services = append(r.Services, ServiceReport{Service: k.Service, Place: p})
@@ -142,8 +153,9 @@ func (f *Facts) Report(q Question) *Report {
 					pending += span.duration()
 				}
 			}
-			issues.add(p, k, spans)
+			issues.add(p, k, lineNumber+n, spans)
 		}
+		lineNumber += len(courseOf)
 	}
 	for i := range r.Services {
 		r.Services[i].Covered = r.Services[i].covered()
@@ -209,9 +221,7 @@ func (f *Facts) places(q Question) []Place {
 	for p := range found {
 		list = append(list, p)
 	}
-	slices.SortFunc(list, func(a, b Place) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
-	})
+	slices.SortFunc(list, comparePlaces)
 	return list
 }
 
@@ -461,7 +471,7 @@ func (f *Facts) place(r *Report, p Place, courses []*course) PlaceReport {
 		best.From, best.To = times[i-1], times[i]
 		out.Spans = appendSpan(out.Spans, best)
 	}
-	out.Complete = share(slices.DeleteFunc(slices.Clone(out.Spans), func(s Span) bool { return s.State == Stopped }), Covered)
+	out.Complete = share(slices.DeleteFunc(slices.Clone(out.Spans), func(s Span) bool { return s.State == Stopped || s.State == Pending }), Covered)
 	return out
 }
 
@@ -501,67 +511,80 @@ func ratio(part, total time.Duration) float64 {
 // issues gathers what isn't covered.
 type issues struct {
 	kinds int // that were asked for
-	spans []placed
+	at    map[trouble]*Issue
 }
 
-// placed is a span of one kind at one place.
-type placed struct {
-	Span
-	place Place
-	kind  string
+// trouble is why kinds with the same course of events at a place aren't covered.
+type trouble struct {
+	state State
+	note  string
+	line  int
 }
 
-func (is *issues) add(p Place, k *Kind, spans []Span) {
+// add takes in the spans of a kind. Kinds with one course at a place have one line.
+func (is *issues) add(p Place, k *Kind, line int, spans []Span) {
+	if is.at == nil {
+		is.at = map[trouble]*Issue{}
+	}
+	done := map[trouble]bool{}
 	for _, s := range spans {
-		if s.State != Covered {
-			is.spans = append(is.spans, placed{s, p, k.Service + " " + k.Name()})
+		if s.State == Covered {
+			continue
+		}
+		t := trouble{s.State, s.Note, line}
+		i := is.at[t]
+		if i == nil {
+			i = &Issue{State: s.State, Note: s.Note, Places: []Place{p}}
+			for _, other := range spans {
+				if other.State == s.State && other.Note == s.Note {
+					i.Times = append(i.Times, Time{other.From, other.To})
+				}
+			}
+			is.at[t] = i
+		}
+		if !done[t] {
+			done[t] = true
+			i.Kinds = append(i.Kinds, k.Service+" "+k.Name())
 		}
 	}
 }
 
 // list puts together what has one cause: first the kinds of a place, then the places with the same kinds.
 func (is *issues) list() []Issue {
-	type cause struct {
-		from, to int64
-		state    State
-		note     string
-	}
-	of := func(s Span) cause { return cause{s.From.UnixNano(), s.To.UnixNano(), s.State, s.Note} }
-	type atPlace struct {
-		cause
-		place Place
-	}
-	byPlace := map[atPlace][]string{}
-	spans := map[cause]Span{}
-	for _, s := range is.spans {
-		k := atPlace{of(s.Span), s.place}
-		byPlace[k] = append(byPlace[k], s.kind)
-		spans[k.cause] = s.Span
-	}
-	type together struct {
-		cause
-		kinds string
-	}
-	found := map[together]*Issue{}
-	for k, kinds := range byPlace {
-		key := together{k.cause, strings.Join(kinds, "\x00")}
-		if found[key] == nil {
-			found[key] = &Issue{Span: spans[k.cause], Kinds: kinds, All: len(kinds) == is.kinds}
+	kinds := map[string]*Issue{}
+	for _, i := range is.at {
+		key := fmt.Sprint(i.State, i.Note, i.Places, i.Times)
+		if same := kinds[key]; same != nil {
+			same.Kinds = append(same.Kinds, i.Kinds...)
+		} else {
+			kinds[key] = i
 		}
-		found[key].Places = append(found[key].Places, k.place)
 	}
-	list := make([]Issue, 0, len(found))
-	for _, i := range found {
-		slices.SortFunc(i.Places, func(a, b Place) int {
-			return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
-		})
+	places := map[string]*Issue{}
+	for _, i := range kinds {
+		slices.Sort(i.Kinds)
+		i.All = len(i.Kinds) == is.kinds
+		key := fmt.Sprint(i.State, i.Note, i.Kinds, i.Times)
+		if same := places[key]; same != nil {
+			same.Places = append(same.Places, i.Places...)
+		} else {
+			places[key] = i
+		}
+	}
+	list := make([]Issue, 0, len(places))
+	for _, i := range places {
+		slices.SortFunc(i.Places, comparePlaces)
 		list = append(list, *i)
 	}
 	slices.SortFunc(list, func(a, b Issue) int {
-		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), a.From.Compare(b.From), a.To.Compare(b.To),
-			cmp.Compare(fmt.Sprint(a.Places), fmt.Sprint(b.Places)), cmp.Compare(fmt.Sprint(a.Kinds), fmt.Sprint(b.Kinds)))
+		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), a.Times[0].From.Compare(b.Times[0].From),
+			comparePlaces(a.Places[0], b.Places[0]), cmp.Compare(a.Kinds[0], b.Kinds[0]), cmp.Compare(a.Note, b.Note))
 	})
 	return list
+}
+
+func comparePlaces(a, b Place) int {
+	return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region))
 }
 
 // rank orders issues: what was lost first, what is only to come last.
