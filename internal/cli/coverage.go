@@ -169,10 +169,7 @@ func (w *wording) headline() string {
 	if len(r.Places) == 0 {
 		return "coverage unknown: the lake has no log files and digests of what was asked for"
 	}
-	text := "coverage " + percent(r.Covered)
-	if r.Pending > 0 {
-		text += ", " + percent(r.Pending) + " pending"
-	}
+	text := w.number()
 	services := map[string]bool{}
 	for _, s := range r.Services {
 		services[s.Service] = true
@@ -185,6 +182,19 @@ func (w *wording) headline() string {
 		what = strings.Replace(what, "kinds", "kind", 1)
 	}
 	return fmt.Sprintf("%s of %s, in %s, from %s to %s", text, what, w.places(placesOf(r)), r.From.UTC().Format(time.DateTime), w.stamp(r.To))
+}
+
+// number is coverage as a number; where nothing tells anything it is none.
+func (w *wording) number() string {
+	r := w.report
+	if r.Covered == 0 && !slices.ContainsFunc(r.Issues, func(i coverage.Issue) bool { return i.State != coverage.Unknown }) {
+		return "coverage unknown"
+	}
+	text := "coverage " + percent(r.Covered)
+	if r.Pending > 0 {
+		text += ", " + percent(r.Pending) + " pending"
+	}
+	return text
 }
 
 func placesOf(r *coverage.Report) []coverage.Place {
@@ -201,13 +211,13 @@ func (w *wording) line() string {
 	if len(r.Places) == 0 {
 		return w.headline()
 	}
-	text := "coverage " + percent(r.Covered)
-	if r.Pending > 0 {
-		text += ", " + percent(r.Pending) + " pending"
-	}
+	text := w.number()
 	text += fmt.Sprintf(" (%s to %s)", r.From.UTC().Format(time.DateTime), w.stamp(r.To))
 	if len(r.Issues) == 0 {
 		return text + ": all would have been recorded, and all that was recorded is in the lake"
+	}
+	if i := r.Issues[0]; len(r.Issues) == 1 && i.State == coverage.Unknown && i.All && len(i.Places) == len(r.Places) && w.times(i.Times) == "" {
+		return text + ": " + visible(i.Note)
 	}
 	for i := range r.Issues {
 		if i == 3 {
@@ -231,7 +241,7 @@ func (w *wording) issue(i *coverage.Issue, names int) string {
 	if !i.All {
 		text += ": " + w.kinds(i.Kinds, names)
 	}
-	if all := placesOf(w.report); len(i.Places) < len(all) || len(all) == 1 {
+	if len(i.Places) < len(w.report.Places) || len(i.Places) == 1 {
 		text += " in " + w.places(i.Places)
 	}
 	if t := w.times(i.Times); t != "" {
