@@ -248,11 +248,11 @@ func (a *app) seeFor(ctx context.Context, points *checkpoints) error {
 	return points.keep("", nil)
 }
 
-// seeNow asks CloudTrail about trails unless that was done just now. That it can't be asked is no error: coverage then says
-// what isn't known.
-func (a *app) seeNow(ctx context.Context) {
+// seeNow asks CloudTrail about trails when a bucket is read, unless that was done just now. That it can't be asked is no
+// error: coverage then says what isn't known.
+func (a *app) seeNow(ctx context.Context, source string) {
 	points, err := a.checkpoints()
-	if err != nil || points == nil {
+	if err != nil || points == nil || !strings.HasPrefix(source, "s3://") {
 		return
 	}
 	for _, s := range points.saved.Trails {

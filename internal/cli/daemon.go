@@ -104,6 +104,7 @@ func (a *app) daemon(ctx context.Context, cfg daemon.Config) error {
 // verifier verifies a source, and gives the lake its verdicts.
 func (a *app) verifier(l *lake.Lake, p proving) func(context.Context, string) (daemon.Verification, error) {
 	return func(ctx context.Context, source string) (daemon.Verification, error) {
+		a.seeNow(ctx, source)
 		r, err := a.prove(ctx, source, l, p)
 		if err != nil {
 			return daemon.Verification{}, err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/aitrail/aitrail/internal/collect"
 	"github.com/aitrail/aitrail/internal/digest"
@@ -26,11 +25,9 @@ type verification struct {
 func (a *app) verifyCollected(ctx context.Context, l *lake.Lake, r collect.Report, p proving) ([]verification, error) {
 	var list []verification
 	for _, s := range r.Sources {
+		a.seeNow(ctx, s.Source)
 		if s.Digests == 0 && !a.verifiedBefore(ctx, s.Source) {
 			continue
-		}
-		if strings.HasPrefix(s.Source, "s3://") {
-			a.seeNow(ctx)
 		}
 		report, err := a.prove(ctx, s.Source, l, p)
 		if ctx.Err() != nil {
