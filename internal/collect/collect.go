@@ -102,6 +102,9 @@ func newCollector(l *lake.Lake, opts Options) *collector {
 		start:  opts.Now(),
 		report: Report{Kinds: map[cloudtrail.Kind]*KindCount{}, Quarantine: []QuarantinedFile{}, Errors: []ObjectError{}},
 	}
+	if c.opts.Cursors == nil {
+		c.opts.Cursors = cursorsOf(l.Dir())
+	}
 	c.progress = progress{call: opts.Progress, now: opts.Now}
 	c.batches = &batches{
 		lake: l, maxEvents: opts.BatchEvents, maxBytes: opts.BatchBytes, maxAge: opts.BatchAge,
@@ -161,7 +164,20 @@ func (c *collector) run(ctx context.Context) error {
 		return errors.Join(err, c.batches.discard())
 	}
 	// Whether all was read or ctx was cancelled: what has been read is worth keeping.
-	return errors.Join(ctx.Err(), c.batches.flush(context.WithoutCancel(ctx)))
+	err = errors.Join(ctx.Err(), c.batches.flush(context.WithoutCancel(ctx)))
+	c.close(ctx)
+	return err
+}
+
+// close has the sources keep how far they were read. That it couldn't be kept costs time only.
+func (c *collector) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	for _, f := range c.feeds {
+		if err := f.close(ctx); err != nil {
+			c.opts.Log.Warn("how far a source was read could not be kept", "cause", err)
+		}
+	}
 }
 
 func (c *collector) parallel() int {

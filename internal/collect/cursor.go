@@ -1,16 +1,22 @@
 package collect
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"time"
+
+	"github.com/aitrail/aitrail/internal/object"
 )
 
 // Cursors keep how far sources were followed. A cursor spares a look at what is in the lake already; losing one, or
@@ -96,6 +102,145 @@ func (b *base) saveCursor(ctx context.Context, c *cursor) error {
 		return err
 	}
 	return b.c.opts.Cursors.Save(ctx, cursorName(c.Source), text)
+}
+
+// keeper keeps the cursor of a source whose events come one by one. Changes take effect in the order they were
+// announced, each once all before it are in the lake.
+type keeper struct {
+	b *base
+
+	mu     sync.Mutex
+	cursor *cursor
+	dirty  bool
+	queues map[string][]*change
+}
+
+// change is a change of a span that waits for events to be in the lake.
+type change struct {
+	edit func(*cursorSpan)
+	done bool
+}
+
+func (b *base) keep(ctx context.Context, source string) (*keeper, error) {
+	c, err := b.loadCursor(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return &keeper{b: b, cursor: c, queues: map[string][]*change{}}, nil
+}
+
+// span returns what is known of a span.
+func (k *keeper) span(name string) cursorSpan {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.cursor.Spans[name]; s != nil {
+		return *s
+	}
+	return cursorSpan{}
+}
+
+// after announces a change, nil for none, and returns the function to call when its events are in the lake.
+func (k *keeper) after(name string, edit func(*cursorSpan)) func(error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := &change{edit: edit}
+	k.queues[name] = append(k.queues[name], c)
+	return func(error) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		c.done = true
+		for q := k.queues[name]; len(q) > 0 && q[0].done; q = k.queues[name] {
+			if q[0].edit != nil {
+				if k.cursor.Spans[name] == nil {
+					k.cursor.Spans[name] = &cursorSpan{}
+				}
+				q[0].edit(k.cursor.Spans[name])
+				k.dirty = true
+			}
+			k.queues[name] = q[1:]
+		}
+	}
+}
+
+// run saves the cursor now and then until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	for sleep(ctx, saveEvery) {
+		if err := k.save(ctx); err != nil && ctx.Err() == nil {
+			k.b.c.opts.Log.Warn("how far a source was read could not be kept", "source", k.b.name, "cause", err)
+		}
+	}
+}
+
+func (k *keeper) save(ctx context.Context) error {
+	k.mu.Lock()
+	if !k.dirty {
+		k.mu.Unlock()
+		return nil
+	}
+	k.dirty = false
+	c := &cursor{Version: cursorVersion, Source: k.cursor.Source, Spans: map[string]*cursorSpan{}}
+	for name, s := range k.cursor.Spans {
+		span := *s
+		c.Spans[name] = &span
+	}
+	k.mu.Unlock()
+	err := k.b.saveCursor(ctx, c)
+	if err != nil {
+		k.mu.Lock()
+		k.dirty = true
+		k.mu.Unlock()
+	}
+	return err
+}
+
+// cursorsOf returns the cursors of a lake, which lie in it.
+func cursorsOf(dir string) Cursors {
+	if strings.HasPrefix(dir, "s3://") {
+		return &bucketCursors{url: dir}
+	}
+	return folderCursors(dir)
+}
+
+// bucketCursors are objects of the lake's bucket.
+type bucketCursors struct {
+	url    string
+	mu     sync.Mutex
+	bucket object.Bucket
+}
+
+func (b *bucketCursors) open(ctx context.Context) (object.Bucket, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.bucket != nil {
+		return b.bucket, nil
+	}
+	var err error
+	b.bucket, err = object.OpenBucket(context.WithoutCancel(ctx), b.url)
+	return b.bucket, err
+}
+
+func (b *bucketCursors) Load(ctx context.Context, name string) ([]byte, error) {
+	bucket, err := b.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := bucket.Open(ctx, "cursors/"+name)
+	if errors.Is(err, object.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
+}
+
+func (b *bucketCursors) Save(ctx context.Context, name string, text []byte) error {
+	bucket, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	return bucket.Put(ctx, "cursors/"+name, bytes.NewReader(text))
 }
 
 // folderCursors are the files of a folder of the lake.

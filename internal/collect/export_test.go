@@ -34,3 +34,6 @@ func (d *Decoder) Decode(body io.Reader, emit func(e *cloudtrail.Event, index in
 	}
 	return out, err
 }
+
+// ParseMessage reads a queue's message.
+var ParseMessage = parseMessage

@@ -122,9 +122,6 @@ func NewFollower(l *lake.Lake, sources []string, opts Options) (*Follower, error
 		opts.BatchAge = followAge
 	}
 	c := newCollector(l, opts.withDefaults())
-	if c.opts.Cursors == nil {
-		c.opts.Cursors = folderCursors(l.Dir())
-	}
 	c.live = make(chan job)
 	c.statuses = make([]SourceStatus, len(sources))
 	for i, source := range sources {
@@ -164,18 +161,12 @@ func (f *Follower) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return c.age(gctx) })
 	err := g.Wait()
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-	defer cancel()
 	if ctx.Err() != nil {
-		err = errors.Join(ctx.Err(), c.batches.flush(closing))
+		err = errors.Join(ctx.Err(), c.batches.flush(context.WithoutCancel(ctx)))
 	} else {
 		err = errors.Join(err, c.batches.discard())
 	}
-	for _, feed := range c.feeds {
-		if e := feed.close(closing); e != nil {
-			c.opts.Log.Warn("how far a source was read could not be kept", "cause", e)
-		}
-	}
+	c.close(ctx)
 	return err
 }
 
