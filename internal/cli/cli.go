@@ -30,6 +30,9 @@ type World struct {
 	Now            func() time.Time
 }
 
+// errUnknown ends a command that could not look at everything, and found nothing in the rest.
+var errUnknown = errors.New("not everything could be looked at")
+
 // errFound ends a command that did its work and found something.
 var errFound = errors.New("something was found")
 
@@ -106,7 +109,8 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 		}
 		return usagef("unknown output format %q: table, json and csv are known", a.output)
 	}
-	root.AddCommand(a.demoCommand(), a.localCommand(), a.collectCommand(), a.daemonCommand(), a.verifyCommand(), a.callsCommand(),
+	root.AddCommand(a.demoCommand(), a.localCommand(), a.upCommand(), a.previewCommand(), a.downCommand(), a.outputsCommand(),
+		a.doctorCommand(), a.templateCommand(), a.collectCommand(), a.daemonCommand(), a.verifyCommand(), a.callsCommand(),
 		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.coverageCommand(), a.servicesCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SuggestionsMinimumDistance = 2

@@ -8,6 +8,7 @@ import (
 	"github.com/aitrail/aitrail/internal/collect"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/object"
+	"github.com/aitrail/aitrail/internal/provision/live"
 	"github.com/aitrail/aitrail/internal/query"
 )
 
@@ -22,6 +23,18 @@ var hints = []struct {
 	{is(syscall.ENOSPC), "free some space, or put the lake on another disk with --lake; what was committed is safe, and the same command goes on from there"},
 	{is(syscall.EADDRINUSE), "another program listens there: choose another address with --addr, 127.0.0.1:0 takes any free port"},
 	{is(object.ErrNotExist), "check the name; for s3:// sources also the Region and endpoint (AWS_ENDPOINT_URL) that are set"},
+	{is(live.ErrNoCredentials), "log in to AWS (aws sso login, AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or try it on this machine: aitrail local, and --target local"},
+	{is(live.ErrNoRegion), "give --region, or set AWS_DEFAULT_REGION or a Region in the profile"},
+	{is(live.ErrNotSetUp), "aitrail up makes the set-up; was it made with another --trail or --region?"},
+	{is(errNoEndpoint), "start one with aitrail local, or say where it is with --endpoint FOLDER|URL"},
+	{as[*wrongAccountError], "choose other credentials with AWS_PROFILE, or leave --account out"},
+	{as[*live.BucketError], "bucket names are the whole world's: choose another with --bucket, or the bucket's own Region with --region"},
+	{as[*live.KeyError], "take its deletion back (aws kms cancel-key-deletion, enable-key), or use another with --kms-key"},
+	{as[*live.SelectorLimitError], "leave types out with --services or --exclude, or set up a trail of its own with --trail"},
+	{trailLimit, "a Region takes five trails: delete one (aws cloudtrail describe-trails), or add to one that is there with --trail, --bucket and --prefix"},
+	{live.IsAccessDenied, "the caller lacks this right; what was done stays, and the same command goes on from there"},
+	{as[*live.PartialError], "what was done stays; the same command goes on from there"},
+	{is(errUnknown), "aitrail doctor --print-policy shows the rights that the checks need"},
 	{is(os.ErrPermission), "check who owns the folder"},
 	{is(query.ErrTimeout), "give the query more time with --timeout, or have it read less: WHERE eventTime > now() - INTERVAL 1 DAY"},
 	{as[*query.Error], "aitrail query 'DESCRIBE events' shows the columns; views are events, calls and log_files"},
@@ -36,6 +49,9 @@ func hint(err error) string {
 	}
 	return ""
 }
+
+// trailLimit tells whether a Region has as many trails as it takes.
+func trailLimit(err error) bool { return live.HasCode(err, "MaximumNumberOfTrailsExceededException") }
 
 func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }

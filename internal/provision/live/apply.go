@@ -49,6 +49,11 @@ type PartialError struct {
 }
 
 func (e *PartialError) Error() string {
+	var bucket *BucketError
+	var key *KeyError
+	if errors.As(e.Err, &bucket) || errors.As(e.Err, &key) {
+		return e.Err.Error() // names itself
+	}
 	return fmt.Sprintf("%s %s: %v", e.Failed.Kind, e.Failed.Name, e.Err)
 }
 func (e *PartialError) Unwrap() error { return e.Err }
@@ -228,15 +233,15 @@ func (a *account) down(ctx context.Context, r provision.Resource, othersKept boo
 	return step, d.remove(ctx, r, have)
 }
 
-// hasCode tells whether err is an AWS error with one of the codes.
-func hasCode(err error, codes ...string) bool {
+// HasCode tells whether err is an AWS error with one of the codes.
+func HasCode(err error, codes ...string) bool {
 	var e smithy.APIError
 	return errors.As(err, &e) && slices.Contains(codes, e.ErrorCode())
 }
 
 // IsAccessDenied tells whether AWS denied the call that err is from.
 func IsAccessDenied(err error) bool {
-	return hasCode(err, "AccessDenied", "AccessDeniedException", "Forbidden", "AuthorizationError", "UnauthorizedOperation", "AllAccessDisabled")
+	return HasCode(err, "AccessDenied", "AccessDeniedException", "Forbidden", "AuthorizationError", "UnauthorizedOperation", "AllAccessDisabled")
 }
 
 // retryFor is how long a new role or policy may take until CloudTrail sees it.
@@ -248,7 +253,7 @@ func eventually(ctx context.Context, fn func() error, codes ...string) error {
 	defer cancel()
 	for wait := time.Second; ; wait = min(2*wait, 10*time.Second) {
 		err := fn()
-		if err == nil || !hasCode(err, codes...) {
+		if err == nil || !HasCode(err, codes...) {
 			return err
 		}
 		t := time.NewTimer(wait)

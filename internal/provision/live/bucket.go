@@ -25,9 +25,9 @@ func (e *BucketError) Unwrap() error { return e.Err }
 func (a *account) readBucket(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.s3.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &r.Name, ExpectedBucketOwner: &a.Account})
 	switch {
-	case hasCode(err, "NotFound", "NoSuchBucket"):
+	case HasCode(err, "NotFound", "NoSuchBucket"):
 		return nil, nil
-	case hasCode(err, "MovedPermanently", "PermanentRedirect", "301"):
+	case HasCode(err, "MovedPermanently", "PermanentRedirect", "301"):
 		return nil, &BucketError{r.Name, "is in another Region than " + a.Region, err}
 	case err != nil && IsAccessDenied(err):
 		return nil, &BucketError{r.Name, "is another account's, or may not be looked at by who asks", err}
@@ -39,7 +39,7 @@ func (a *account) readBucket(ctx context.Context, r provision.Resource) (provisi
 	}
 	have := provision.Properties{"BucketName": r.Name, "ObjectLockEnabled": true} // an older bucket gets its lock with its rule
 	tags, err := a.s3.GetBucketTagging(ctx, &s3.GetBucketTaggingInput{Bucket: &r.Name})
-	if err != nil && !hasCode(err, "NoSuchTagSet") {
+	if err != nil && !HasCode(err, "NoSuchTagSet") {
 		return nil, err
 	}
 	if err == nil {
@@ -67,10 +67,10 @@ func (a *account) writeBucket(ctx context.Context, r provision.Resource, have pr
 			in.CreateBucketConfiguration = &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(a.Region)}
 		}
 		_, err := a.s3.CreateBucket(ctx, in)
-		if hasCode(err, "BucketAlreadyExists") {
+		if HasCode(err, "BucketAlreadyExists") {
 			return something, &BucketError{r.Name, "is another account's", err}
 		}
-		if err != nil && !hasCode(err, "BucketAlreadyOwnedByYou") {
+		if err != nil && !HasCode(err, "BucketAlreadyOwnedByYou") {
 			return something, err
 		}
 		tags = a.marked(r)
@@ -102,7 +102,7 @@ func setting(err error, have func() provision.Properties, none ...string) (provi
 	if err == nil {
 		return have(), nil
 	}
-	if hasCode(err, append(none, "NoSuchBucket")...) {
+	if HasCode(err, append(none, "NoSuchBucket")...) {
 		return nil, nil
 	}
 	return nil, err

@@ -20,7 +20,7 @@ func (e *KeyError) Error() string { return "key " + e.Key + " is " + e.State }
 // describeKey finds the key behind an alias or id, nil if there is none.
 func (a *account) describeKey(ctx context.Context, id string) (*types.KeyMetadata, error) {
 	out, err := a.kms.DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &id})
-	if hasCode(err, "NotFoundException") {
+	if HasCode(err, "NotFoundException") {
 		return nil, nil
 	}
 	if err != nil {
@@ -151,7 +151,7 @@ const keyWaitDays = 30
 func (a *account) removeKey(ctx context.Context, r provision.Resource, have provision.Properties) error {
 	arn, _ := have["arn"].(string)
 	_, err := a.kms.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &arn, PendingWindowInDays: aws.Int32(keyWaitDays)})
-	if err != nil && !hasCode(err, "KMSInvalidStateException") { // it is to be deleted already
+	if err != nil && !HasCode(err, "KMSInvalidStateException") { // it is to be deleted already
 		return err
 	}
 	_, err = a.kms.DeleteAlias(ctx, &kms.DeleteAliasInput{AliasName: &r.Name})

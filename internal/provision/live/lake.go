@@ -20,7 +20,7 @@ import (
 
 func (a *account) readDatabase(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.glue.GetDatabase(ctx, &glue.GetDatabaseInput{Name: &r.Name})
-	if hasCode(err, "EntityNotFoundException") {
+	if HasCode(err, "EntityNotFoundException") {
 		return nil, nil
 	}
 	if err != nil {
@@ -228,7 +228,7 @@ func (a *account) readDelegatedAdmin(ctx context.Context, r provision.Resource) 
 
 func (a *account) writeDelegatedAdmin(ctx context.Context, r provision.Resource, _ provision.Properties, _ []string) (effect, error) {
 	_, err := a.trail.RegisterOrganizationDelegatedAdmin(ctx, &cloudtrail.RegisterOrganizationDelegatedAdminInput{MemberAccountId: &r.Name})
-	if hasCode(err, "AccountRegisteredException") {
+	if HasCode(err, "AccountRegisteredException") {
 		err = nil
 	}
 	return something, err

@@ -112,7 +112,7 @@ func (a *account) logGroupHolds(ctx context.Context, r provision.Resource) (bool
 
 func (a *account) readRole(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	out, err := a.iam.GetRole(ctx, &iam.GetRoleInput{RoleName: &r.Name})
-	if hasCode(err, "NoSuchEntity") {
+	if HasCode(err, "NoSuchEntity") {
 		return nil, nil
 	}
 	if err != nil {
@@ -169,7 +169,7 @@ func iamTags(tags map[string]string) (list []iamtypes.Tag) {
 // removeRole removes the role with its policy. Policies that somebody else gave it keep it from being removed.
 func (a *account) removeRole(ctx context.Context, r provision.Resource, _ provision.Properties) error {
 	_, err := a.iam.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: &r.Name, PolicyName: aws.String(provision.RolePolicyName)})
-	if err != nil && !hasCode(err, "NoSuchEntity") {
+	if err != nil && !HasCode(err, "NoSuchEntity") {
 		return err
 	}
 	_, err = a.iam.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: &r.Name})
@@ -179,7 +179,7 @@ func (a *account) removeRole(ctx context.Context, r provision.Resource, _ provis
 func (a *account) readRolePolicy(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	name := r.Text("PolicyName")
 	out, err := a.iam.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &r.Name, PolicyName: &name})
-	if hasCode(err, "NoSuchEntity") {
+	if HasCode(err, "NoSuchEntity") {
 		return nil, nil
 	}
 	if err != nil {

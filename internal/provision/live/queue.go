@@ -18,7 +18,7 @@ var errNoQueue = errors.New("there is no such queue")
 
 func (a *account) queueURL(ctx context.Context) (string, error) {
 	out, err := a.sqs.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &a.Queue})
-	if hasCode(err, "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue") {
+	if HasCode(err, "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue") {
 		return "", errNoQueue
 	}
 	if err != nil {

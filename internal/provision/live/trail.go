@@ -34,7 +34,7 @@ func (e *SelectorLimitError) Error() string {
 func (a *account) readTrail(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	arn := a.TrailARN()
 	out, err := a.trail.DescribeTrails(ctx, &cloudtrail.DescribeTrailsInput{TrailNameList: []string{arn}, IncludeShadowTrails: aws.Bool(false)})
-	if hasCode(err, "TrailNotFoundException") || err == nil && len(out.TrailList) == 0 {
+	if HasCode(err, "TrailNotFoundException") || err == nil && len(out.TrailList) == 0 {
 		return nil, nil
 	}
 	if err != nil {
@@ -329,7 +329,7 @@ func grow(accepted, missing []provision.Selector, put func([]provision.Selector)
 	if err == nil {
 		return all, nil, true, nil
 	}
-	if !hasCode(err, "InvalidEventSelectorsException") {
+	if !HasCode(err, "InvalidEventSelectorsException") {
 		return accepted, nil, false, err
 	}
 	if len(missing) == 1 {
