@@ -167,6 +167,98 @@ func TestForwardedInvokeModel(t *testing.T) {
 	}
 }
 
+// TestForwardedFamilies puts each family's own body to the model server, reads its answer in the family's form, whole and as a
+// stream, and finds the tokens in the record.
+func TestForwardedFamilies(t *testing.T) {
+	m := newModelServer(t)
+	b := open(t, endpoint.Options{ForwardBedrock: m.URL})
+	c := bedrockruntime.NewFromConfig(b.root)
+	const said = `"Paris is the capital."`
+	for _, tt := range []struct{ model, body, asked, answer string }{
+		{"amazon.nova-lite-v1:0",
+			`{"schemaVersion":"messages-v1","system":[{"text":"Be short."}],"messages":[{"role":"user","content":[{"text":"Hi"},{"image":{"format":"png","source":{"bytes":"iVBORw0KGgo="}}}]}],
+				"inferenceConfig":{"maxTokens":9,"temperature":0.5,"topP":0.25,"stopSequences":["X"]}}`,
+			`{"max_tokens":9,"messages":[{"content":"Be short.","role":"system"},{"content":[{"text":"Hi","type":"text"},{"image_url":{"url":"data:image/png;base64,iVBORw0KGgo="},"type":"image_url"}],"role":"user"}],"stop":["X"],"temperature":0.5,"top_p":0.25}`,
+			`{"output":{"message":{"content":[{"text":` + said + `}],"role":"assistant"}},"stopReason":"end_turn","usage":{"inputTokens":31,"outputTokens":6,"totalTokens":37}}`},
+		{"amazon.titan-text-express-v1", `{"inputText":"Hi","textGenerationConfig":{"maxTokenCount":9,"temperature":0.5,"topP":0.25,"stopSequences":["X"]}}`,
+			`{"max_tokens":9,"messages":[{"content":"Hi","role":"user"}],"stop":["X"],"temperature":0.5,"top_p":0.25}`,
+			`{"inputTextTokenCount":31,"results":[{"completionReason":"FINISH","outputText":` + said + `,"tokenCount":6}]}`},
+		{"meta.llama3-8b-instruct-v1:0",
+			`{"prompt":"<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe short.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nHello.<|eot_id|><|start_header_id|>user<|end_header_id|>\n\nThe capital?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n","max_gen_len":9,"temperature":0.5}`,
+			`{"max_tokens":9,"messages":[{"content":"Be short.","role":"system"},{"content":"Hi","role":"user"},{"content":"Hello.","role":"assistant"},{"content":"The capital?","role":"user"}],"temperature":0.5}`,
+			`{"generation":` + said + `,"generation_token_count":6,"prompt_token_count":31,"stop_reason":"stop"}`},
+		{"mistral.mistral-7b-instruct-v0:2", `{"prompt":"<s>[INST] Hi [/INST] Hello.</s>[INST] The capital? [/INST]","max_tokens":9,"stop":["X"]}`,
+			`{"max_tokens":9,"messages":[{"content":"Hi","role":"user"},{"content":"Hello.","role":"assistant"},{"content":"The capital?","role":"user"}],"stop":["X"]}`,
+			`{"outputs":[{"stop_reason":"stop","text":` + said + `}]}`},
+		{"cohere.command-r-v1:0", `{"message":"The capital?","preamble":"Be short.","chat_history":[{"role":"USER","message":"Hi"},{"role":"CHATBOT","message":"Hello."}],"p":0.25,"max_tokens":9}`,
+			`{"max_tokens":9,"messages":[{"content":"Be short.","role":"system"},{"content":"Hi","role":"user"},{"content":"Hello.","role":"assistant"},{"content":"The capital?","role":"user"}],"top_p":0.25}`,
+			`"text":` + said},
+		{"us.deepseek.r1-v1:0", `{"prompt":"<｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜>","max_tokens":9}`,
+			`{"max_tokens":9,"messages":[{"content":"Hi","role":"user"}]}`, `{"choices":[{"stop_reason":"stop","text":` + said + `}]}`},
+		{"openai.gpt-oss-20b-1:0", `{"messages":[{"role":"developer","content":"Be short."},{"role":"user","content":"Hi"}],"max_completion_tokens":9,"stop":"X"}`,
+			`{"max_tokens":9,"messages":[{"content":"Be short.","role":"developer"},{"content":"Hi","role":"user"}],"stop":["X"]}`,
+			`"message":{"content":` + said + `,"role":"assistant"}`},
+		{"qwen.qwen3-32b-v1:0", `{"messages":[{"role":"user","content":"Hi"}]}`, `{"messages":[{"content":"Hi","role":"user"}]}`, said},
+	} {
+		m.asked = nil
+		out, err := c.InvokeModel(t.Context(), &bedrockruntime.InvokeModelInput{ModelId: aws.String(tt.model), Body: []byte(tt.body)})
+		if err != nil {
+			t.Errorf("%s: %v", tt.model, err)
+			continue
+		}
+		if !strings.Contains(string(out.Body), tt.answer) {
+			t.Errorf("%s answers\n%s\nwant\n%s", tt.model, out.Body, tt.answer)
+		}
+		delete(m.asked, "model")
+		if asked, _ := json.Marshal(m.asked); string(asked) != tt.asked {
+			t.Errorf("%s: the server is asked\n%s\nwant\n%s", tt.model, asked, tt.asked)
+		}
+		if extra := object(t, b.last(t, "InvokeModel").AdditionalEventData); extra["inputTokens"] != 31.0 || extra["outputTokens"] != 6.0 {
+			t.Errorf("%s: recorded: %v", tt.model, extra)
+		}
+		stream, err := c.InvokeModelWithResponseStream(t.Context(), &bedrockruntime.InvokeModelWithResponseStreamInput{ModelId: aws.String(tt.model), Body: []byte(tt.body)})
+		if err != nil {
+			t.Errorf("%s: a stream: %v", tt.model, err)
+			continue
+		}
+		var all strings.Builder
+		for e := range stream.GetStream().Events() {
+			all.Write(e.(*brtypes.ResponseStreamMemberChunk).Value.Bytes)
+		}
+		if err := stream.GetStream().Close(); err != nil || !strings.Contains(all.String(), "Paris") || !strings.Contains(all.String(), `"inputTokenCount":31`) {
+			t.Errorf("%s: streamed %s, %v", tt.model, all.String(), err)
+		}
+	}
+	for model, body := range map[string]string{
+		"cohere.command-r-v1:0":        `{"message":"Hi","documents":[{"title":"a"}]}`,
+		"openai.gpt-oss-20b-1:0":       `{"messages":[{"role":"user","content":"Hi"}],"n":2}`,
+		"qwen.qwen3-32b-v1:0":          `{"messages":["Hi"]}`,
+		"meta.llama3-8b-instruct-v1:0": `{"prompt":"<s> [INST]"}`,
+	} {
+		m.asked = nil
+		_, err := c.InvokeModel(t.Context(), &bedrockruntime.InvokeModelInput{ModelId: aws.String(model), Body: []byte(body)})
+		if code(err) != "ValidationException" || !strings.Contains(err.Error(), "forwarded to takes no") || m.asked != nil {
+			t.Errorf("%s %s: %v, asked %v", model, body, err, m.asked)
+		}
+	}
+	// A tool that the server asks for is asked for in the family's form.
+	m.answer = `{"choices":[{"message":{"content":null,"tool_calls":[{"id":"call_1","function":{"name":"weather","arguments":"{\"city\":\"Paris\"}"}}]}}],"usage":{"prompt_tokens":40,"completion_tokens":12}}`
+	for model, tt := range map[string][2]string{
+		"openai.gpt-oss-20b-1:0": {`{"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object"}}}]}`,
+			`"tool_calls":[{"function":{"arguments":"{\"city\":\"Paris\"}","name":"weather"},"id":"call_1","type":"function"}]`},
+		"amazon.nova-lite-v1:0": {`{"messages":[{"role":"user","content":[{"text":"Hi"}]}],"toolConfig":{"tools":[{"toolSpec":{"name":"weather","inputSchema":{"json":{"type":"object"}}}}]}}`,
+			`{"toolUse":{"input":{"city":"Paris"},"name":"weather","toolUseId":"call_1"}}`},
+	} {
+		out, err := c.InvokeModel(t.Context(), &bedrockruntime.InvokeModelInput{ModelId: aws.String(model), Body: []byte(tt[0])})
+		if err != nil || !strings.Contains(string(out.Body), tt[1]) {
+			t.Errorf("%s: %v, %v", model, out, err)
+		}
+		if tools, _ := m.asked["tools"].([]any); len(tools) != 1 {
+			t.Errorf("%s: asked %v", model, m.asked)
+		}
+	}
+}
+
 func TestForwardingUnderAGuardrail(t *testing.T) {
 	m := newModelServer(t)
 	b := open(t, endpoint.Options{ForwardBedrock: m.URL})

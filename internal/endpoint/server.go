@@ -73,7 +73,7 @@ type Options struct {
 	KeyEvery     time.Duration // how long a key signs digests before a new one takes its place; 0 means 30 days
 
 	// ForwardBedrock is the address of a server that speaks OpenAI's chat completions (see package upstream), which then
-	// answers Converse and, for Anthropic's models, InvokeModel; "": the endpoint answers without a model.
+	// answers Converse and, for models that chat, InvokeModel; "": the endpoint answers without a model.
 	ForwardBedrock string
 
 	// Faults are what goes wrong on purpose, until the admin route changes it (see docs/faults.md).

@@ -49,10 +49,17 @@ func conversation(c *call, in obj) (prompt, *awsapi.Error) {
 	if tools && config == nil {
 		return p, c.invalid("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
 	}
+	p.all = strings.Join(all, "\n")
+	p.offered(config)
+	return p, nil
+}
+
+// offered reads the tools of a request.
+func (p *prompt) offered(config obj) {
 	for _, t := range list(config, "tools") {
 		if name := text(t, "toolSpec", "name"); name != "" {
 			p.tools = append(p.tools, tool{name, object(t, "toolSpec", "inputSchema", "json")})
-			all = append(all, jsonText(at(t, "toolSpec")))
+			p.all += "\n" + jsonText(at(t, "toolSpec"))
 		}
 	}
 	if at(config, "toolChoice", "any") != nil {
@@ -60,8 +67,6 @@ func conversation(c *call, in obj) (prompt, *awsapi.Error) {
 	} else if name := text(config, "toolChoice", "tool", "name"); name != "" {
 		p.choice = name
 	}
-	p.all = strings.Join(all, "\n")
-	return p, nil
 }
 
 // blockText is what a content block says, how many media it holds, and whether it is a tool's.

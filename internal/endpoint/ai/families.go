@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aitrail/aitrail/internal/endpoint/ai/prose"
+	"github.com/aitrail/aitrail/internal/endpoint/ai/upstream"
 )
 
 // stopped translates a stop reason, with a family's names for the end of the turn and for the token limit.
@@ -23,6 +24,7 @@ func (r *reply) stopped(end, length string) string {
 func anthropicFamily() family {
 	return family{
 		required: []string{"anthropic_version", "max_tokens", "messages"},
+		chat:     anthropicChat,
 		read: func(body obj) prompt {
 			p := messages(body, "max_tokens")
 			p.stops = texts(body, "stop_sequences")
@@ -94,8 +96,10 @@ func anthropicChunks(t *target, r reply) []obj {
 func novaFamily() family {
 	return family{
 		required: []string{"messages"},
+		chat:     novaChat,
 		read: func(body obj) prompt {
 			p := messages(body, "")
+			p.offered(object(body, "toolConfig"))
 			p.max = whole(body, whole(body, 0, "inferenceConfig", "max_new_tokens"), "inferenceConfig", "maxTokens")
 			p.stops = texts(body, "inferenceConfig", "stopSequences")
 			return p
@@ -117,6 +121,9 @@ func titanFamily() family {
 	reason := func(r reply) string { return r.stopped("FINISH", "LENGTH") }
 	return family{
 		required: []string{"inputText"},
+		chat: func(body obj, p *prompt) (*upstream.Request, string) {
+			return plainChat(text(body, "inputText"), p, at(body, "textGenerationConfig", "temperature"), at(body, "textGenerationConfig", "topP"))
+		},
 		read: func(body obj) prompt {
 			p := one(text(body, "inputText"))
 			p.max = whole(body, 0, "textGenerationConfig", "maxTokenCount")
@@ -154,8 +161,10 @@ func pieces(chunk func(r reply, part string, at int, end bool) obj) func(*target
 func llamaFamily() family {
 	return family{
 		required: []string{"prompt"},
+		chat:     llamaChat,
 		read: func(body obj) prompt {
-			p := one(text(body, "prompt"))
+			p := templated(text(body, "prompt"))
+			p.media = len(list(body, "images"))
 			p.max = whole(body, 512, "max_gen_len")
 			return p
 		},
@@ -178,8 +187,9 @@ func llamaFamily() family {
 func mistralFamily() family {
 	return family{
 		required: []string{"prompt"},
+		chat:     templatedChat,
 		read: func(body obj) prompt {
-			p := one(strings.TrimSpace(strings.NewReplacer("<s>", "", "[INST]", "", "[/INST]", "").Replace(text(body, "prompt"))))
+			p := templated(text(body, "prompt"))
 			p.max, p.stops = whole(body, 0, "max_tokens"), texts(body, "stop")
 			return p
 		},
@@ -196,9 +206,25 @@ func mistralFamily() family {
 	}
 }
 
+// deepseekFamily is the text completion that DeepSeek-R1 takes.
+func deepseekFamily() family {
+	choice := func(r reply, part string, end bool) obj {
+		c := obj{"text": part, "stop_reason": nil}
+		if end {
+			c["stop_reason"] = r.stopped("stop", "length")
+		}
+		return obj{"choices": []any{c}}
+	}
+	f := mistralFamily()
+	f.write = func(_ *target, _ obj, r reply) obj { return choice(r, r.text, true) }
+	f.chunks = pieces(func(r reply, part string, _ int, end bool) obj { return choice(r, part, end) })
+	return f
+}
+
 func cohereFamily() family {
 	return family{
 		required: []string{"message"},
+		chat:     cohereChat,
 		read: func(body obj) prompt {
 			p := one(text(body, "message"))
 			for _, turn := range list(body, "chat_history") {
@@ -229,29 +255,68 @@ func cohereFamily() family {
 func chatFamily() family {
 	return family{
 		required: []string{"messages"},
+		chat:     completionsChat,
 		read: func(body obj) prompt {
 			p := messages(body, "max_tokens")
 			p.max = whole(body, p.max, "max_completion_tokens")
 			p.stops = texts(body, "stop")
+			if one := text(body, "stop"); one != "" {
+				p.stops = []string{one}
+			}
+			for _, m := range list(body, "messages") {
+				p.used = text(m, "role") == "tool"
+			}
+			for _, t := range list(body, "tools") {
+				p.tools = append(p.tools, tool{text(t, "function", "name"), object(t, "function", "parameters")})
+				p.all += "\n" + jsonText(at(t, "function"))
+			}
+			switch {
+			case text(body, "tool_choice") == "required":
+				p.choice = "any"
+			case text(body, "tool_choice", "function", "name") != "":
+				p.choice = text(body, "tool_choice", "function", "name")
+			case text(body, "tool_choice") == "none":
+				p.tools = nil
+			}
 			return p
 		},
 		write: func(t *target, _ obj, r reply) obj {
+			message := obj{"role": "assistant", "content": r.text}
+			if r.tool != nil {
+				message["content"], message["tool_calls"] = nil, []any{completionsCall(r)}
+			}
 			return obj{
 				"id": "chatcmpl-" + id(24, lowerDigits, t.id, r.text), "object": "chat.completion", "created": 0, "model": t.id,
-				"choices": []any{obj{"index": 0, "message": obj{"role": "assistant", "content": r.text}, "finish_reason": r.stopped("stop", "length")}},
+				"choices": []any{obj{"index": 0, "message": message, "finish_reason": completionsStop(r)}},
 				"usage":   obj{"prompt_tokens": r.in, "completion_tokens": r.out, "total_tokens": r.in + r.out},
 			}
 		},
 		chunks: func(t *target, r reply) []obj {
 			return pieces(func(r reply, part string, _ int, end bool) obj {
-				choice := obj{"index": 0, "delta": obj{"role": "assistant", "content": part}, "finish_reason": nil}
+				delta := obj{"role": "assistant", "content": part}
+				if r.tool != nil {
+					delta["tool_calls"] = []any{with(completionsCall(r), obj{"index": 0})}
+				}
+				choice := obj{"index": 0, "delta": delta, "finish_reason": nil}
 				if end {
-					choice["finish_reason"] = r.stopped("stop", "length")
+					choice["finish_reason"] = completionsStop(r)
 				}
 				return obj{"id": "chatcmpl-" + id(24, lowerDigits, t.id, r.text), "object": "chat.completion.chunk", "created": 0, "model": t.id, "choices": []any{choice}}
 			})(t, r)
 		},
 	}
+}
+
+// completionsCall is the tool that a reply asks for, as chat completions have it.
+func completionsCall(r reply) obj {
+	return obj{"id": r.id, "type": "function", "function": obj{"name": r.tool.name, "arguments": jsonText(r.input)}}
+}
+
+func completionsStop(r reply) string {
+	if r.tool != nil {
+		return "tool_calls"
+	}
+	return r.stopped("stop", "length")
 }
 
 func rerankFamily() family {

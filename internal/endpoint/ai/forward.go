@@ -198,6 +198,12 @@ func converseChat(in obj, p *prompt) (request *upstream.Request, unfit string) {
 		system = append(system, text(s, "text"))
 	}
 	ch.system(system)
+	ch.converse(in, p)
+	return ch.request(), ch.unfit
+}
+
+// converse adds the messages and tools of a request of Converse, or of Nova's own, which has bytes in base64.
+func (ch *chat) converse(in obj, p *prompt) {
 	for _, m := range list(in, "messages") {
 		var t turn
 		for _, block := range list(m, "content") {
@@ -213,7 +219,18 @@ func converseChat(in obj, p *prompt) (request *upstream.Request, unfit string) {
 		}
 	}
 	ch.choose(p.choice)
-	return ch.request(), ch.unfit
+}
+
+// sourceBytes are the bytes of an image or document; false when they are elsewhere.
+func sourceBytes(v any) ([]byte, bool) {
+	switch data := at(v, "source", "bytes").(type) {
+	case []byte:
+		return data, true
+	case string:
+		b, err := base64.StdEncoding.DecodeString(data)
+		return b, err == nil
+	}
+	return nil, false
 }
 
 func (ch *chat) converseBlock(t *turn, name string, v, block any) {
@@ -222,14 +239,14 @@ func (ch *chat) converseBlock(t *turn, name string, v, block any) {
 		said, _, _ := blockText(block)
 		t.say(said)
 	case "image":
-		data, ok := at(v, "source", "bytes").([]byte)
+		data, ok := sourceBytes(v)
 		if !ok {
 			ch.unfit = "images in S3"
 			return
 		}
 		t.show("image/"+text(v, "format"), base64.StdEncoding.EncodeToString(data))
 	case "document":
-		data, ok := at(v, "source", "bytes").([]byte)
+		data, ok := sourceBytes(v)
 		if !ok || !slices.Contains([]string{"txt", "md", "csv", "html"}, text(v, "format")) {
 			ch.unfit = "documents other than text"
 			return

@@ -106,7 +106,7 @@ cohere.rerank-v3-5:0|Rerank 3.5|Cohere|rerank|TEXT|TEXT|d|
 amazon.rerank-v1:0|Rerank 1.0|Amazon|rerank|TEXT|TEXT|d|
 ai21.jamba-1-5-large-v1:0|Jamba 1.5 Large|AI21 Labs|chat|TEXT|TEXT|sd|
 ai21.jamba-1-5-mini-v1:0|Jamba 1.5 Mini|AI21 Labs|chat|TEXT|TEXT|sd|
-deepseek.r1-v1:0|DeepSeek-R1|DeepSeek|chat|TEXT|TEXT|s|us
+deepseek.r1-v1:0|DeepSeek-R1|DeepSeek|deepseek|TEXT|TEXT|s|us
 deepseek.v3-v1:0|DeepSeek-V3.1|DeepSeek|chat|TEXT|TEXT|sd|
 openai.gpt-oss-120b-1:0|gpt-oss-120b|OpenAI|chat|TEXT|TEXT|sd|
 openai.gpt-oss-20b-1:0|gpt-oss-20b|OpenAI|chat|TEXT|TEXT|sd|

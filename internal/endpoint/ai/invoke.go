@@ -8,6 +8,7 @@ import (
 
 	"github.com/aitrail/aitrail/internal/endpoint/ai/prose"
 	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
+	"github.com/aitrail/aitrail/internal/endpoint/ai/upstream"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 )
 
@@ -16,6 +17,9 @@ type family struct {
 	required []string // members without which the body is refused
 	read     func(body obj) prompt
 	write    func(t *target, body obj, r reply) obj
+	// chat is the body in the form of OpenAI's chat completions; unfit names what of it these can't hold. Nil: the family
+	// doesn't chat.
+	chat func(body obj, p *prompt) (request *upstream.Request, unfit string)
 	// chunks are the bodies of a streamed answer but the metrics, which the last one gets; nil: the family doesn't stream.
 	chunks func(t *target, r reply) []obj
 }
@@ -84,8 +88,8 @@ func (b *backend) invocation(c *call) (*invocation, error) {
 		x.reply = reply{in: p.tokens(), text: p.all}
 		return x, nil
 	}
-	if b.Upstream != nil && t.family == "anthropic" {
-		request, unfit := anthropicChat(body, &p)
+	if b.Upstream != nil && x.family.chat != nil {
+		request, unfit := x.family.chat(body, &p)
 		if unfit != "" {
 			return nil, c.invalid("The model server that requests are forwarded to takes no %s.", unfit)
 		}
@@ -171,6 +175,8 @@ func (f *foundation) speaks() family {
 		return mistralFamily()
 	case "cohere":
 		return cohereFamily()
+	case "deepseek":
+		return deepseekFamily()
 	case "titan-embed", "nova-embed", "cohere-embed":
 		return embeddingFamily(f.family)
 	case "rerank":
