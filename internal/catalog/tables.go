@@ -2885,7 +2885,7 @@ var services = []Service{
 		EventSources: []string{"lookoutmetrics.amazonaws.com"}, EventSourceGrounding: Inferred, NetworkSources: []string(nil), IAMPrefixes: []string{"lookoutmetrics"},
 		Redaction: "", Notes: []string{"eventSource UNGROUNDED.", "Gone from botocore; operations from the last JS SDK."}, DocURL: "",
 		APIs: []API{
-			{"lookoutmetrics", "", "", "", "", "", false},
+			{"lookoutmetrics", "", "", "lookoutmetrics", "rest-json", "2017-07-25", false},
 		},
 		DataTypes: []DataType{},
 		Operations: []Operation{
@@ -2925,7 +2925,7 @@ var services = []Service{
 		EventSources: []string{"lookoutvision.amazonaws.com"}, EventSourceGrounding: Documented, NetworkSources: []string{"lookoutvision.amazonaws.com"}, IAMPrefixes: []string{"lookoutvision"},
 		Redaction: "", Notes: []string{"Gone from botocore; operations from the last JS SDK."}, DocURL: "",
 		APIs: []API{
-			{"lookoutvision", "", "", "", "", "", false},
+			{"lookoutvision", "", "", "lookoutvision", "rest-json", "2020-11-20", false},
 		},
 		DataTypes: []DataType{},
 		Operations: []Operation{
@@ -3998,7 +3998,7 @@ var services = []Service{
 		Redaction: "sample shows S3 object names in clear, no labels in responseElements.", Notes: []string{"RekognitionStreaming (StartFaceLivenessSession) is a separate SDK client not in botocore; its eventSource was not found."}, DocURL: "https://docs.aws.amazon.com/rekognition/latest/dg/logging-using-cloudtrail.html",
 		APIs: []API{
 			{"rekognition", "Rekognition", "rekognition", "rekognition", "json", "2016-06-27", false},
-			{"rekognitionstreaming", "", "", "", "", "", false},
+			{"rekognitionstreaming", "", "", "rekognition", "rest-json", "2022-05-30", false},
 		},
 		DataTypes: []DataType{},
 		Operations: []Operation{
@@ -4865,7 +4865,7 @@ var services = []Service{
 		Redaction: "sensitive values (S3 URIs) are EMPTY STRINGS, not a marker.", Notes: []string{"transcribestreaming.amazonaws.com is documented only as a network-activity event source; whether streaming calls use it as eventSource of ordinary events was not confirmed.", "Streaming client is not in botocore; operations from the JS SDK."}, DocURL: "https://docs.aws.amazon.com/transcribe/latest/dg/monitoring-transcribe-cloud-trail.html",
 		APIs: []API{
 			{"transcribe", "Transcribe", "transcribe", "transcribe", "json", "2017-10-26", false},
-			{"transcribe-streaming", "", "", "", "", "", false},
+			{"transcribe-streaming", "", "", "transcribe", "rest-json", "2017-10-26", false},
 		},
 		DataTypes: []DataType{},
 		Operations: []Operation{

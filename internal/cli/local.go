@@ -107,7 +107,9 @@ func (a *app) serve(addr string, opts endpoint.Options) (*server, error) {
 
 // run answers requests and delivers until ctx ends or a part of it fails.
 func (s *server) run(ctx context.Context) error {
-	web := &http.Server{Handler: s.endpoint.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	web := &http.Server{Handler: s.endpoint.Handler(), ReadHeaderTimeout: 10 * time.Second, Protocols: &http.Protocols{}}
+	web.Protocols.SetHTTP1(true)
+	web.Protocols.SetUnencryptedHTTP2(true) // what SDKs send event streams over
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := web.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -83,7 +83,11 @@ func open(t *testing.T, opts endpoint.Options) *bench {
 	}
 	b := &bench{Server: s}
 	s.WrapRecorder(func(r endpoint.Recorder) endpoint.Recorder { b.inner = r; return b })
-	web := httptest.NewServer(s.Handler())
+	web := httptest.NewUnstartedServer(s.Handler())
+	web.Config.Protocols = &http.Protocols{}
+	web.Config.Protocols.SetHTTP1(true)
+	web.Config.Protocols.SetUnencryptedHTTP2(true)
+	web.Start()
 	t.Cleanup(func() {
 		web.Close()
 		if err := s.Close(); err != nil {

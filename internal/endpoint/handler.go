@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -83,10 +84,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &awsapi.Call{Request: r, Time: h.opts.Now().UTC(), Account: h.opts.Account}
-	body, err := readBody(r)
-	if err != nil {
-		h.refuse(w, c, guess(r), err)
-		return
+	var body []byte
+	if streams(r) {
+		c.Incoming = &awsapi.Incoming{Body: r.Body}
+	}
+	if c.Incoming == nil || r.ProtoMajor < 2 { // a connection of HTTP/1 has one direction at a time
+		var err error
+		if body, err = readBody(r); err != nil {
+			h.refuse(w, c, guess(r), err)
+			return
+		}
+	}
+	if c.Incoming != nil && r.ProtoMajor < 2 {
+		c.Incoming.Body, body = bytes.NewReader(body), nil
 	}
 	if r.URL.Path == faultsPath {
 		h.administer(w, r, body)
@@ -98,6 +108,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.call(w, c, service, p)
+}
+
+// streams tells whether a request's body is an event stream, which is read while it is answered.
+func streams(r *http.Request) bool {
+	return sigv4.SignsEvents(r) || r.Method == http.MethodPost && r.Header.Get("Content-Type") == "application/vnd.amazon.eventstream"
 }
 
 // readBody reads a request's whole body.
@@ -128,6 +143,9 @@ func (h *handler) admit(c *awsapi.Call, body []byte) (awsapi.Service, awsapi.Pro
 	}
 	body = decoded
 	c.Body, c.Caller, c.Signing, c.Region = body, caller.Identity, caller.Service, caller.Region
+	if c.Incoming != nil && caller.Events != nil {
+		c.Incoming.Verify = caller.Events.Verify
+	}
 	if c.Signing == "" {
 		c.Signing = h.signing(r, body)
 	}
@@ -306,6 +324,9 @@ func (h *handler) answer(w http.ResponseWriter, c *awsapi.Call, answer *awsapi.R
 // can't be recorded, is cut off, so that the client doesn't take it for whole.
 func (h *handler) stream(w http.ResponseWriter, c *awsapi.Call, answer *awsapi.Response) {
 	flusher := http.NewResponseController(w)
+	if c.Incoming != nil { // the client may wait for the headers before it says anything
+		_ = flusher.Flush()
+	}
 	completion, err := answer.Stream(w, func() { _ = flusher.Flush() })
 	if completion != nil {
 		if recordErr := h.record(c.Request.Context(), h.completion(c, completion)); recordErr != nil {

@@ -68,6 +68,8 @@ amazon.nova-premier-v1:0|Nova Premier|Amazon|nova|TEXT IMAGE|TEXT|s|us
 amazon.nova-pro-v1:0|Nova Pro|Amazon|nova|TEXT IMAGE|TEXT|sd|us eu apac
 amazon.nova-lite-v1:0|Nova Lite|Amazon|nova|TEXT IMAGE|TEXT|sd|us eu apac
 amazon.nova-micro-v1:0|Nova Micro|Amazon|nova|TEXT|TEXT|sd|us eu apac
+amazon.nova-2-sonic-v1:0|Nova 2 Sonic|Amazon|sonic|SPEECH TEXT|SPEECH TEXT|sd|
+amazon.nova-sonic-v1:0|Nova Sonic|Amazon|sonic|SPEECH TEXT|SPEECH TEXT|sd|
 amazon.nova-canvas-v1:0|Nova Canvas|Amazon|image|TEXT IMAGE|IMAGE|d|
 amazon.nova-reel-v1:1|Nova Reel|Amazon|async|TEXT IMAGE|IMAGE|d|
 amazon.nova-2-multimodal-embeddings-v1:0|Amazon Nova Multimodal Embeddings|Amazon|nova-embed|TEXT IMAGE|EMBEDDING|d|

@@ -1,6 +1,8 @@
 package ai
 
 import (
+	"errors"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -38,8 +40,8 @@ func (b *backend) rule(c *client, op *smithy.Operation) *rule {
 // there, and a data event lists what it is about.
 func prepareGeneral(c *call) {
 	f := c.client.facts[c.op.Name]
-	if f == nil {
-		return
+	if f == nil { // newer than the catalog: nothing that may be said to a model is shown
+		f = &catalog.Operation{Class: catalog.Inference}
 	}
 	if params, ok := c.Record.RequestParameters.(obj); ok && (f.Class == catalog.Inference || f.Class == catalog.Retrieval || f.Class == catalog.Agent) {
 		for name := range params {
@@ -127,25 +129,42 @@ func (b *backend) general(c *call) (obj, error) {
 	case removes:
 		return b.discard(c, p.noun)
 	}
-	f := c.filler(nil, nil)
-	c.streamLeast(f)
-	return f.output(), nil
+	return c.filler(nil, nil).output(), nil
 }
 
-// streamLeast has an operation that answers with an event stream send one event, the least of its first kind.
-func (c *call) streamLeast(f *filler) {
-	if !c.op.Streams() {
-		return
-	}
-	c.stream = func(e *smithy.EventWriter) (*awsapi.Completion, error) {
-		for _, m := range e.Kinds() {
-			v, ok := f.least(m.Shape, m.Name, 0).(obj)
-			if !ok {
-				continue
-			}
-			return nil, e.Send(m.Name, v)
+// streamLeast has an operation that answers with an event stream send one event, the least of its first kind. A client that
+// streams, too, gets it when it has said something, and is listened to until it ends.
+func (c *call) streamLeast() {
+	f := c.filler(nil, nil)
+	c.converse(func(e *smithy.EventWriter, said *smithy.EventReader) error {
+		if _, err := said.Next(); err != nil && !errors.Is(err, io.EOF) {
+			return err
 		}
-		return nil, nil
+		for _, m := range e.Kinds() {
+			if v, ok := f.least(m.Shape, m.Name, 0).(obj); ok {
+				if err := e.Send(m.Name, v); err != nil {
+					return err
+				}
+				break
+			}
+		}
+		return said.Drain()
+	})
+}
+
+// converse answers with a stream that is written while the client's is read. What is wrong with that, an *awsapi.Error, the
+// client is told in its last event.
+func (c *call) converse(talk func(e *smithy.EventWriter, said *smithy.EventReader) error) {
+	c.stream = func(e *smithy.EventWriter) (*awsapi.Completion, error) {
+		err := talk(e, smithy.NewEventReader(c.Incoming))
+		var wrong *awsapi.Error
+		if errors.As(err, &wrong) {
+			// What more the client says is no longer heard; it ends its stream when it has read that.
+			if err = e.Fail(wrong); err == nil && c.Incoming != nil {
+				_, _ = io.Copy(io.Discard, c.Incoming.Body)
+			}
+		}
+		return nil, err
 	}
 }
 
@@ -207,7 +226,7 @@ func (b *backend) parents(c *call, p part) error {
 	for _, name := range c.op.Input.Required {
 		v := text(c.in, name)
 		k := c.client.nouns.byName[stem(name)]
-		if k == nil || k == p.noun || p.noun != nil && p.owns(name) || v == "" || b.writes(c.client, k) || predefined(v) {
+		if k == nil || k == p.noun || p.noun != nil && p.owns(name) || v == "" || b.writes(c.client, k) || c.predefined(v) {
 			continue
 		}
 		found, err := b.some(c, k, name, v)
@@ -222,7 +241,10 @@ func (b *backend) parents(c *call, p part) error {
 }
 
 // predefined tells whether an id is of something that is there without being made.
-func predefined(id string) bool {
+func (c *call) predefined(id string) bool {
+	if c.client.name == "polly" && slices.ContainsFunc(strings.Fields(voices), func(v string) bool { return strings.HasPrefix(v, id+"|") }) {
+		return true
+	}
 	lower := strings.ToLower(tail(id))
 	return lower == "default" || lower == "draft" || strings.HasPrefix(lower, "aws") || strings.HasPrefix(lower, "$") || lower == "0" ||
 		strings.HasPrefix(id, "arn:aws:") && strings.Contains(id, ":aws:")
@@ -231,7 +253,7 @@ func predefined(id string) bool {
 // asksPredefined tells whether the input names one of the kind that is there without being made.
 func (c *call) asksPredefined(k *noun) bool {
 	for name, v := range c.naming(k) {
-		if k.owns(name) && predefined(v) {
+		if k.owns(name) && c.predefined(v) {
 			return true
 		}
 	}

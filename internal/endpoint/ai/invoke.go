@@ -71,6 +71,9 @@ func (b *backend) invocation(c *call) (*invocation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.family == "sonic" {
+		return nil, c.invalid("The model is unsupported for this operation. Use InvokeModelWithBidirectionalStream.")
+	}
 	if t.family == "async" {
 		return nil, c.invalid("The model is unsupported for synchronous invocation. Use StartAsyncInvoke.")
 	}

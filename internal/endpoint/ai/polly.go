@@ -3,22 +3,28 @@ package ai
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/aitrail/aitrail/internal/endpoint/ai/smithy"
 )
 
 // polly is Amazon Polly's operations.
 func (b *backend) polly() map[string]*rule {
 	return map[string]*rule{
-		"SynthesizeSpeech": {serve: b.synthesizeSpeech, redact: map[string]string{"text": "**********"}, noReply: true},
-		"DescribeVoices":   {serve: b.describeVoices},
-		"PutLexicon":       {serve: b.putLexicon, params: []string{"Name"}, resource: "lexicon/{Name}"},
-		"GetLexicon":       {serve: b.getLexicon, resource: "lexicon/{Name}"},
-		"ListLexicons":     {serve: b.listLexicons},
-		"DeleteLexicon":    {serve: b.deleteLexicon, resource: "lexicon/{Name}"},
+		"SynthesizeSpeech":           {serve: b.synthesizeSpeech, redact: map[string]string{"text": "**********"}, noReply: true},
+		"StartSpeechSynthesisStream": {serve: b.streamSpeech},
+		"DescribeVoices":             {serve: b.describeVoices},
+		"PutLexicon":                 {serve: b.putLexicon, params: []string{"Name"}, resource: "lexicon/{Name}"},
+		"GetLexicon":                 {serve: b.getLexicon, resource: "lexicon/{Name}"},
+		"ListLexicons":               {serve: b.listLexicons},
+		"DeleteLexicon":              {serve: b.deleteLexicon, resource: "lexicon/{Name}"},
 	}
 }
 
@@ -135,21 +141,65 @@ func (b *backend) synthesizeSpeech(c *call) (obj, error) {
 	types := map[string]string{
 		"mp3": "audio/mpeg", "pcm": "audio/pcm", "ogg_vorbis": "audio/ogg", "ogg_opus": "audio/ogg", "mulaw": "audio/mulaw", "json": "application/x-json-stream",
 	}
-	samples := s.sampleRate * milliseconds(s.words) / 1000
-	var audio []byte
-	switch s.format {
-	case "json":
+	audio := s.audio()
+	if s.format == "json" {
 		audio = marks(s.words, texts(c.in, "SpeechMarkTypes"))
-	case "pcm":
-		audio = make([]byte, 2*samples)
-	case "mulaw":
-		audio = bytes.Repeat([]byte{0xff}, samples)
-	case "mp3":
-		audio = silentMP3(s.sampleRate, samples)
-	default:
-		audio = emptyOgg(s.format, s.sampleRate, samples)
 	}
 	return obj{"AudioStream": audio, "ContentType": types[s.format], "RequestCharacters": utf8.RuneCountInString(s.words)}, nil
+}
+
+// audio is silence for as long as the words take.
+func (s *speech) audio() []byte {
+	samples := s.sampleRate * milliseconds(s.words) / 1000
+	switch s.format {
+	case "pcm":
+		return make([]byte, 2*samples)
+	case "mulaw":
+		return bytes.Repeat([]byte{0xff}, samples)
+	case "mp3":
+		return silentMP3(s.sampleRate, samples)
+	default:
+		return emptyOgg(s.format, s.sampleRate, samples)
+	}
+}
+
+// streamSpeech speaks each text when it comes, and tells how many characters there were when the stream is closed.
+func (b *backend) streamSpeech(c *call) (obj, error) {
+	s, err := b.speech(c)
+	if err != nil {
+		return nil, err
+	}
+	c.converse(func(e *smithy.EventWriter, said *smithy.EventReader) error {
+		characters := 0
+		for {
+			event, err := said.Next()
+			if errors.Is(err, io.EOF) || err == nil && event.Name == "CloseStreamEvent" {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			var in struct{ Text, TextType string }
+			if json.Unmarshal(event.Payload, &in) != nil || in.Text == "" {
+				return c.invalid("Malformed input event.")
+			}
+			s.words = in.Text
+			if in.TextType == "ssml" {
+				s.words = ssmlTag.ReplaceAllString(in.Text, "")
+			}
+			if characters += utf8.RuneCountInString(s.words); characters > largestSpeech {
+				return fail("ServiceQuotaExceededException", 402, "Maximum text length has been exceeded")
+			}
+			if err := e.Send("AudioEvent", obj{"AudioChunk": s.audio()}); err != nil {
+				return err
+			}
+		}
+		if err := e.Send("StreamClosedEvent", obj{"RequestCharacters": characters}); err != nil {
+			return err
+		}
+		return said.Drain()
+	})
+	return obj{}, nil
 }
 
 // marks is the speech marks, one JSON object a line.

@@ -284,8 +284,8 @@ func TestErrorsAreAWSs(t *testing.T) {
 	}{
 		{call{"bedrock", "POST /model/nobody.nothing/converse", `{"messages":[{"role":"user","content":[{"text":"Hi"}]}]}`}, 400, "ValidationException", "The provided model identifier is invalid."},
 		{call{"bedrock", "POST /model/amazon.nova-lite-v1%3A0/converse", `{}`}, 400, "ValidationException", "1 validation error detected: Value null at 'messages' failed to satisfy constraint: Member must not be null"},
-		{call{"bedrock", "POST /model/amazon.nova-lite-v1%3A0/converse", `{"messages":[{"role":"system","content":[{"text":"Hi"}]}]}`}, 400, "ValidationException",
-			"1 validation error detected: Value 'system' at 'messages.1.member.role' failed to satisfy constraint: Member must satisfy enum value set: [user, assistant]"},
+		{call{"bedrock", "POST /model/amazon.nova-lite-v1%3A0/converse", `{"messages":[{"role":"robot","content":[{"text":"Hi"}]}]}`}, 400, "ValidationException",
+			"1 validation error detected: Value 'robot' at 'messages.1.member.role' failed to satisfy constraint: Member must satisfy enum value set: [user, assistant, system]"},
 		{call{"bedrock", "POST /model/amazon.nova-lite-v1%3A0/converse", `{"messages":`}, 400, "SerializationException", "malformed input: the body is no JSON object"},
 		{call{"bedrock", "POST /agents/AAAAAAAAAA/agentAliases/BBBBBBBBBB/sessions/s1/text", `{"inputText":"Hi"}`}, 404, "ResourceNotFoundException", "Could not find agent with id AAAAAAAAAA."},
 		{call{"sagemaker", "POST /endpoints/none/invocations", `{}`}, 400, "ValidationError", "Endpoint none of account 111122223333 not found."},

@@ -26,8 +26,12 @@ func (b *backend) runtime() map[string]*rule {
 	return map[string]*rule{
 		"InvokeModel":                   {serve: b.invokeModel, access: plain, params: guarded, unchecked: unchecked},
 		"InvokeModelWithResponseStream": {serve: b.invokeModelStream, access: stream, params: guarded, unchecked: unchecked, prepare: b.describeModel},
-		"Converse":                      {serve: b.converse, access: plain, params: conversed, redact: trace, unchecked: unchecked},
-		"ConverseStream":                {serve: b.converseStream, access: stream, params: conversed, redact: trace, unchecked: unchecked, prepare: b.describeModel},
+		"InvokeModelWithBidirectionalStream": {serve: b.invokeBidirectional, params: model, unchecked: unchecked, prepare: b.describeModel,
+			access: func(c *call) []awsapi.Access {
+				return b.modelAccess(c, "InvokeModelWithBidirectionalStream", text(c.in, "modelId"))
+			}},
+		"Converse":       {serve: b.converse, access: plain, params: conversed, redact: trace, unchecked: unchecked},
+		"ConverseStream": {serve: b.converseStream, access: stream, params: conversed, redact: trace, unchecked: unchecked, prepare: b.describeModel},
 		"CountTokens": {serve: b.countTokens, params: model, unchecked: unchecked,
 			access: func(c *call) []awsapi.Access { return b.modelAccess(c, "CountTokens", text(c.in, "modelId")) }},
 		"ApplyGuardrail": {

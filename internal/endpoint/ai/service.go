@@ -269,6 +269,9 @@ func (s *service) Serve(c *awsapi.Call) (*awsapi.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if k.stream == nil && k.op.Streams() {
+		k.streamLeast()
+	}
 	k.complete(out)
 	return k.answer(out)
 }
@@ -305,6 +308,9 @@ func (c *call) answer(out map[string]any) (*awsapi.Response, error) {
 	h.Set("Content-Type", smithy.EventStreamType)
 	return &awsapi.Response{Status: status, Header: h, Stream: func(w io.Writer, flush func()) (*awsapi.Completion, error) {
 		e, err := c.op.Events(w, flush)
+		if err == nil {
+			err = e.Begin(c.op, out)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -24,8 +24,17 @@ type Call struct {
 	Region    string        // from the credential scope; "us-east-1" for bearer and anonymous calls that don't say
 	Signing   string        // the credential scope's service: "bedrock", "s3"
 	Caller    *Identity
-	Operation string // set by the server from Service.Route
-	Record    Record // what the service wants recorded; Serve fills it, for failures too
+	Operation string    // set by the server from Service.Route
+	Incoming  *Incoming // nil: Body is all that the client sends
+	Record    Record    // what the service wants recorded; Serve fills it, for failures too
+}
+
+// Incoming is an event stream that the client sends while it is answered.
+type Incoming struct {
+	Body io.Reader
+	// Verify checks a message's signature: its time, headers (encoded, without the signature) and payload. Nil: messages are
+	// not signed.
+	Verify func(at time.Time, headers, payload, signature []byte) error
 }
 
 // Record is the part of a CloudTrail record that the called service decides. The server fills in the rest: identity,

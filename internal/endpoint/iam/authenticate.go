@@ -20,6 +20,9 @@ type Caller struct {
 	// Region and Service are the credential scope's; "" for anonymous callers, and Service is "" for bearers, too.
 	Region, Service string
 
+	// Events verifies the messages of an event stream that the caller sends; nil for other requests, and for bearers.
+	Events *sigv4.Events
+
 	principal policy.Principal
 	policies  policy.Policies
 	session   *session // nil for long-term keys
@@ -64,6 +67,9 @@ func (s *Store) authenticateSigned(r *http.Request, body []byte, now time.Time) 
 		return nil, nil, &sigv4.Error{Kind: sigv4.ExpiredToken}
 	}
 	c.Region, c.Service = signature.Region, signature.Service
+	if sigv4.SignsEvents(r) {
+		c.Events = signature.Events(secret)
+	}
 	return c, body, nil
 }
 

@@ -31,7 +31,7 @@ func (s *Signature) canonicalRequest(r *http.Request, path, payload string) stri
 
 // headerValue joins a header's values, with runs of white space made one space.
 func headerValue(r *http.Request, name string) string {
-	if name == "host" {
+	if name == "host" || name == ":authority" { // the latter is HTTP/2's
 		return r.Host
 	}
 	values := r.Header.Values(name)

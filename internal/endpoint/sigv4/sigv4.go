@@ -185,7 +185,7 @@ func (s *Signature) check() error {
 		return &Error{Kind: BadSignature, Detail: "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '" +
 			s.Date + "' != '" + s.Time.Format("20060102") + "', from '" + s.Time.Format(timeLayout) + "'."}
 	}
-	if !slices.Contains(s.signedHeaders, "host") {
+	if !slices.Contains(s.signedHeaders, "host") && !slices.Contains(s.signedHeaders, ":authority") {
 		return incomplete("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
 	}
 	return nil

@@ -23,6 +23,7 @@ type Head struct {
 	JSONVersion string `json:",omitempty"` // "1.0" or "1.1" for protocol "json"
 	Target      string `json:",omitempty"` // the prefix of X-Amz-Target
 	Signing     string // the service in a credential scope
+	Source      string // where the model is from: "botocore 1.44.8"
 }
 
 // Model is one SDK client's API. It is read only once loaded.

@@ -10,7 +10,6 @@ import (
 
 // Index is all APIs, as far as finding the operation of a request needs them.
 type Index struct {
-	Source string // where the models are from: "botocore 1.43.11"
 	Tables []*Table
 }
 

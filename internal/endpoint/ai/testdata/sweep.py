@@ -323,6 +323,7 @@ def sweep(client_name, url, key, secret):
 
 def main():
     url, key, secret, *clients = sys.argv[1:]
+    there = botocore.session.Session().get_available_services()
     lock = threading.Lock()
 
     def one(name):
@@ -332,7 +333,7 @@ def main():
                 print(json.dumps(r), flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(one, c) for c in clients]:
+        for done in [pool.submit(one, c) for c in clients if c in there]:
             done.result()
 
 

@@ -1,11 +1,12 @@
 // Command gen writes the API models that package smithy embeds, from botocore's.
 //
-//	BOTOCORE_DATA=…/site-packages/botocore/data go generate ./internal/endpoint/ai/smithy
+//	BOTOCORE_DATA=…/botocore/data:…/older/botocore/data:…/schemas go generate ./internal/endpoint/ai/smithy
 //
-// It writes a file for each client that the catalog of AI services names and botocore has, and an index of them all,
-// which is what requests are routed by. A client's newest version is taken, whole but for its prose: documentation,
-// examples, paginators and what only clients need are left out. botocore is under the Apache License 2.0; what is kept of
-// it are the facts of the interface.
+// It writes a file for each client that the catalog of AI services names and one of the folders has, the first one best, and
+// an index of them all, which is what requests are routed by. Older botocores have clients of services that AWS has ended
+// since; what schemas.mjs makes of npm's clients are those that botocore leaves out. A client's newest version is taken, whole but
+// for its prose: documentation, examples, paginators and what only clients need are left out. The SDKs are under the Apache
+// License 2.0; what is kept of them are the facts of the interface.
 package main
 
 import (
@@ -19,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 
 	"github.com/aitrail/aitrail/internal/catalog"
@@ -34,6 +36,7 @@ type source struct {
 		TargetPrefix string `json:"targetPrefix"`
 		SigningName  string `json:"signingName"`
 		Endpoint     string `json:"endpointPrefix"`
+		Source       string // set by schemas.mjs
 	}
 	Operations map[string]struct {
 		HTTP struct {
@@ -83,14 +86,14 @@ type sourceShape struct {
 
 func main() {
 	log.SetFlags(0)
-	data := flag.String("botocore", "", "botocore's data folder")
+	data := flag.String("botocore", "", "data folders of botocore, as in $PATH")
 	out := flag.String("out", "models", "folder to write to")
 	flag.Parse()
 	if *data == "" {
 		log.Print("BOTOCORE_DATA is not set: the API models stay as they are")
 		return
 	}
-	if err := generateAll(*data, *out); err != nil {
+	if err := generateAll(filepath.SplitList(*data), *out); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -98,15 +101,7 @@ func main() {
 var version = regexp.MustCompile(`__version__ = '([0-9.]+)'`)
 
 // generateAll writes the models of all clients and their index.
-func generateAll(data, out string) error {
-	about, err := os.ReadFile(filepath.Join(data, "..", "__init__.py"))
-	if err != nil {
-		return err
-	}
-	found := version.FindSubmatch(about)
-	if found == nil {
-		return fmt.Errorf("no version in %s", filepath.Join(data, "..", "__init__.py"))
-	}
+func generateAll(data []string, out string) error {
 	old, err := filepath.Glob(filepath.Join(out, "*.json.gz"))
 	if err != nil {
 		return err
@@ -116,14 +111,18 @@ func generateAll(data, out string) error {
 			return err
 		}
 	}
-	index := smithy.Index{Source: "botocore " + string(found[1])}
+	index := smithy.Index{}
 	for _, service := range catalog.Services() {
 		for _, api := range service.APIs {
-			if files, err := versions(data, api.Client); err != nil || len(files) == 0 {
-				log.Printf("%s: botocore has no client %s", service.Key, api.Client)
+			at := slices.IndexFunc(data, func(folder string) bool {
+				files, err := versions(folder, api.Client)
+				return err == nil && len(files) > 0
+			})
+			if at < 0 {
+				log.Printf("%s: no folder has the client %s", service.Key, api.Client)
 				continue
 			}
-			table, err := generate(data, out, api.Client)
+			table, err := generate(data[at], out, api.Client)
 			if err != nil {
 				return fmt.Errorf("generating %s: %w", api.Client, err)
 			}
@@ -143,12 +142,31 @@ func generate(data, out, client string) (*smithy.Table, error) {
 		return nil, err
 	}
 	m := convert(client, src)
+	if m.Source, err = sourceOf(data, src); err != nil {
+		return nil, err
+	}
 	table := &smithy.Table{Head: m.Head}
 	for name, op := range m.Operations {
 		table.Routes = append(table.Routes, smithy.Route{Name: name, Method: op.Method, URI: op.URI})
 	}
 	sort.Slice(table.Routes, func(i, j int) bool { return table.Routes[i].Name < table.Routes[j].Name })
 	return table, write(filepath.Join(out, client+".json.gz"), m)
+}
+
+// sourceOf names the SDK and the version that a model is from.
+func sourceOf(data string, src *source) (string, error) {
+	if src.Metadata.Source != "" {
+		return src.Metadata.Source, nil
+	}
+	about, err := os.ReadFile(filepath.Join(data, "..", "__init__.py"))
+	if err != nil {
+		return "", err
+	}
+	found := version.FindSubmatch(about)
+	if found == nil {
+		return "", fmt.Errorf("no version in %s", filepath.Join(data, "..", "__init__.py"))
+	}
+	return "botocore " + string(found[1]), nil
 }
 
 func write(name string, v any) error {
