@@ -12,7 +12,8 @@ import (
 // "client.Operation".
 func (b *backend) particulars() map[string]*rule {
 	all := map[string]*rule{
-		"bedrock-agentcore-control.CreateGateway": {serve: b.createGateway},
+		// AWS's own sample hides the name, which the API's model no longer does.
+		"bedrock-agentcore-control.CreateGateway": {serve: b.createGateway, redact: map[string]string{"name": "***"}},
 		"bedrock-agentcore-control.GetGateway": {serve: func(c *call) (obj, error) {
 			out, err := b.general(c)
 			if err == nil {

@@ -187,7 +187,7 @@ func (b *backend) streamTranscription(c *call) (obj, error) {
 			}
 		}
 		if size == 0 {
-			return nil
+			return e.Send("TranscriptEvent", obj{"Transcript": obj{"Results": []any{}}})
 		}
 		return e.Send("TranscriptEvent", transcript(id, words, size, rate, false))
 	})
