@@ -26,7 +26,8 @@ var ErrNotLogFile = errors.New("not a CloudTrail log file (no Records)")
 type Reader struct {
 	r      io.Reader
 	p      scanner // over the chunk held now
-	base   int64   // the chunk's place in the file
+	d      decoder
+	base   int64 // the chunk's place in the file
 	eof    bool
 	state  readerState
 	found  bool // the list of records
@@ -47,16 +48,21 @@ const (
 )
 
 // NewReader returns a Reader of a log file's plain JSON text.
-func NewReader(r io.Reader) *Reader { return &Reader{r: r, index: -1} }
+func NewReader(r io.Reader) *Reader {
+	reader := new(Reader)
+	reader.Reset(r)
+	return reader
+}
 
 // Reset makes r read another log file, in memory that it has already: events of files read before, and their strings,
 // must not be used any more.
 func (r *Reader) Reset(file io.Reader) {
-	*r = Reader{r: file, index: -1, spare: r.chunk[:0]}
+	*r = Reader{r: file, index: -1, spare: r.chunk[:0], d: decoder{memory: r.d.memory, extra: r.d.extra[:0]}}
+	r.d.identities.make()
 }
 
 // Next decodes the next record into e. Its strings share memory with the part of the file they came from; they stay
-// valid until Reset. It returns io.EOF after the last record, when the rest of the file has been found well-formed too;
+// valid until Reset. Events may share a userIdentity, which must not be changed. It returns io.EOF after the last record, when the rest of the file has been found well-formed too;
 // ErrNotLogFile; io.ErrUnexpectedEOF when the file ends early; *SyntaxError; or the underlying reader's error.
 func (r *Reader) Next(e *Event) error {
 	for {
@@ -215,11 +221,13 @@ func (r *Reader) record(e *Event) (bool, error) {
 		return false, err
 	}
 	start := p.i
-	if err := p.event(e); err != nil {
+	p.seen = 0
+	r.d.scanner, r.d.e = p, e
+	if err := r.d.event(); err != nil {
 		return false, err
 	}
 	raw := p.s[start:p.i]
-	if !utf8.ValidString(raw) {
+	if p.seen&highs != 0 && !utf8.ValidString(raw) {
 		if err := e.Decode(raw); err != nil {
 			return false, err
 		}

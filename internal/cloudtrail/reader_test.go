@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 )
@@ -34,8 +37,8 @@ func readAll(r io.Reader) (ids []string, err error) {
 			return ids, fmt.Errorf("index %d after %d events", reader.Index(), len(ids))
 		}
 		var again cloudtrail.Event
-		if err := again.Decode(reader.Raw()); err != nil || again.EventID != e.EventID {
-			return ids, fmt.Errorf("raw %q: event %q, %w", reader.Raw(), again.EventID, err)
+		if err := again.Decode(reader.Raw()); err != nil || string(again.AppendJSON(nil)) != string(e.AppendJSON(nil)) {
+			return ids, fmt.Errorf("raw %q: event %q, want %q: %w", reader.Raw(), e.AppendJSON(nil), again.AppendJSON(nil), err)
 		}
 		ids = append(ids, e.EventID)
 	}
@@ -77,6 +80,39 @@ func TestReaderReset(t *testing.T) {
 		}
 		if err := r.Next(&e); !errors.Is(err, io.EOF) {
 			t.Fatalf("file of %d: %v after the last", n, err)
+		}
+	}
+}
+
+// TestReaderRemembersRight reads records again and again, in files read one after the other, mixed with others that
+// differ in little: what a reader remembers of those before must change nothing.
+func TestReaderRemembersRight(t *testing.T) {
+	records := append([]string{record}, odd...)
+	for _, change := range [][2]string{
+		{`"userName":"app"}`, `"userName":"apq"}`}, {`"mfaAuthenticated":"false"`, `"mfaAuthenticated":"true"`},
+		{`"mfaAuthenticated":"false"}}}`, `"mfaAuthenticated":"false"}},"invokedBy":"x"}`}, {`"IAMUser"`, `"Root"`},
+		{`"arn:aws:iam::111122223333:role/app"`, "\"\xff\xfe\""}, {`:role/app"`, `:role/\u0061pp"`}, {`:role/app"`, `:role/é"`},
+		{`"accessKeyId"`, `"extraKeyId"`}, {`"accessKeyId":"ASIAEXAMPLE"`, `"accessKeyId":null`},
+		{`"accountId":"111122223333","userName"`, `"accountId":"` + strings.Repeat("1", 5000) + `","userName"`},
+	} {
+		records = append(records, strings.Replace(record, change[0], change[1], 1))
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var r cloudtrail.Reader
+	var e cloudtrail.Event
+	for range 20 {
+		var in []string
+		for range 200 {
+			in = append(in, records[rnd.IntN(len(records))])
+		}
+		r.Reset(strings.NewReader(`{"Records":[` + strings.Join(in, ",") + `]}`))
+		for i, want := range in {
+			if err := r.Next(&e); err != nil {
+				t.Fatalf("record %d: %v", i, err)
+			}
+			if diff := cmp.Diff(jsonValue(t, []byte(want)), jsonValue(t, e.AppendJSON(nil))); diff != "" {
+				t.Fatalf("record %q\n-want +got:\n%s", want, diff)
+			}
 		}
 	}
 }
@@ -137,6 +173,7 @@ func TestReaderTellsThePlace(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add(logFile(3))
 	f.Add(`{"a":1,"Records":[{},{"x":[1,2]}]} `)
+	f.Add(`{"Records":[` + record + "," + record + "," + record + `]}`)
 	f.Fuzz(func(t *testing.T, in string) {
 		whole, err := readAll(strings.NewReader(in))
 		pieces, err2 := readAll(iotest.OneByteReader(strings.NewReader(in)))

@@ -1,11 +1,14 @@
 package cloudtrail
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // MaxDepth is how deep the values of a record may be nested.
@@ -24,8 +27,9 @@ var errShort = errors.New("unexpected end of JSON")
 
 // scanner walks JSON text. It validates all it walks over and materialises nothing.
 type scanner struct {
-	s string
-	i int
+	s    string
+	i    int
+	seen uint64 // the bytes of strings, and some more, or-ed together: whether there may be others than ASCII
 }
 
 func (p *scanner) fail(reason string) error { return &SyntaxError{int64(p.i), reason} }
@@ -144,43 +148,73 @@ func (p *scanner) key() (string, error) {
 	return raw, nil
 }
 
+// In a word of eight bytes: one in each, and the highest bit of each.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
 // str consumes a string whose opening quote is next, and returns what stands between its quotes.
 func (p *scanner) str() (raw string, escaped bool, err error) {
 	start := p.i + 1
-	for i := start; i < len(p.s); i++ {
-		switch c := p.s[i]; {
+	text := unsafe.Slice(unsafe.StringData(p.s), len(p.s))
+	for i := start; ; {
+		for i+8 <= len(text) { // to the next quote, backslash or control character
+			x := binary.LittleEndian.Uint64(text[i:])
+			quote, backslash := x^ones*'"', x^ones*'\\'
+			// The lowest byte that is marked is right: a borrow marks only those above one that is.
+			special := ((x-ones*0x20)&^x | (quote-ones)&^quote | (backslash-ones)&^backslash) & highs
+			p.seen |= x
+			if special != 0 {
+				i += bits.TrailingZeros64(special) / 8
+				break
+			}
+			i += 8
+		}
+		if i >= len(text) {
+			return "", false, errShort
+		}
+		switch c := text[i]; {
 		case c == '"':
 			p.i = i + 1
 			return p.s[start:i], escaped, nil
 		case c == '\\':
 			escaped = true
-			i++
-			if i >= len(p.s) {
-				return "", false, errShort
+			if i, err = p.escape(i + 1); err != nil {
+				return "", false, err
 			}
-			if strings.IndexByte(`"\/bfnrt`, p.s[i]) >= 0 {
-				continue
-			}
-			if p.s[i] != 'u' {
-				p.i = i
-				return "", false, p.fail("invalid escape in a string")
-			}
-			for n := 1; n <= 4; n++ {
-				if i+n >= len(p.s) {
-					return "", false, errShort
-				}
-				if hexDigit(p.s[i+n]) < 0 {
-					p.i = i + n
-					return "", false, p.fail("invalid \\u escape in a string")
-				}
-			}
-			i += 4
 		case c < 0x20:
 			p.i = i
 			return "", false, p.fail("control character in a string")
+		default: // among the last eight bytes
+			p.seen |= uint64(c)
+			i++
 		}
 	}
-	return "", false, errShort
+}
+
+// escape returns the place behind an escape, given that behind its backslash.
+func (p *scanner) escape(i int) (int, error) {
+	if i >= len(p.s) {
+		return i, errShort
+	}
+	if strings.IndexByte(`"\/bfnrt`, p.s[i]) >= 0 {
+		return i + 1, nil
+	}
+	if p.s[i] != 'u' {
+		p.i = i
+		return i, p.fail("invalid escape in a string")
+	}
+	for n := 1; n <= 4; n++ {
+		if i+n >= len(p.s) {
+			return i, errShort
+		}
+		if hexDigit(p.s[i+n]) < 0 {
+			p.i = i + n
+			return i, p.fail("invalid \\u escape in a string")
+		}
+	}
+	return i + 5, nil
 }
 
 // value consumes any value and returns its text.
@@ -190,16 +224,25 @@ func (p *scanner) value(depth int) (string, error) {
 		return "", err
 	}
 	if depth > MaxDepth {
-		return "", p.fail(fmt.Sprintf("values nested more than %d deep", MaxDepth))
+		return "", p.tooDeep()
 	}
 	start := p.i
+	if c == '{' || c == '[' {
+		err = p.nested(depth)
+	} else {
+		err = p.scalar(c)
+	}
+	if err != nil {
+		return "", err
+	}
+	return p.s[start:p.i], nil
+}
+
+// scalar consumes a value that begins with c and is no object or array.
+func (p *scanner) scalar(c byte) (err error) {
 	switch {
 	case c == '"':
 		_, _, err = p.str()
-	case c == '{':
-		err = p.object(func(string) error { _, err := p.value(depth + 1); return err })
-	case c == '[':
-		err = p.array(func() error { _, err := p.value(depth + 1); return err })
 	case c == 't':
 		err = p.literal("true")
 	case c == 'f':
@@ -211,10 +254,98 @@ func (p *scanner) value(depth int) (string, error) {
 	default:
 		err = p.fail("expected a value")
 	}
-	if err != nil {
-		return "", err
+	return err
+}
+
+// nested consumes an object or array whose opening bracket is next, and all within it.
+func (p *scanner) nested(base int) error {
+	var objects [MaxDepth/64 + 1]uint64 // a bit for each depth: whether an object is open there
+	for depth := base; ; {
+		c, err := p.next()
+		if err != nil {
+			return err
+		}
+		if depth > MaxDepth {
+			return p.tooDeep()
+		}
+		if c == '{' || c == '[' {
+			p.i++
+			first, err := p.next()
+			if err != nil {
+				return err
+			}
+			if objects[depth/64] &^= 1 << (depth % 64); c == '{' {
+				objects[depth/64] |= 1 << (depth % 64)
+			}
+			if first != c+2 { // in ASCII, brackets close two places behind where they open
+				depth++
+				if c == '{' {
+					err = p.skipKey()
+				}
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			p.i++
+		} else if err := p.scalar(c); err != nil {
+			return err
+		}
+		// Behind a value: on to the next one, out of as many objects and arrays as end here.
+		for {
+			if depth == base {
+				return nil
+			}
+			more, err := p.after(objects[(depth-1)/64]>>((depth-1)%64)&1 != 0)
+			if err != nil {
+				return err
+			}
+			if more {
+				break
+			}
+			depth--
+		}
 	}
-	return p.s[start:p.i], nil
+}
+
+func (p *scanner) tooDeep() error {
+	return p.fail(fmt.Sprintf("values nested more than %d deep", MaxDepth))
+}
+
+// after consumes what follows a value in an object or array: a comma, and the next member's name; or its end.
+func (p *scanner) after(object bool) (more bool, err error) {
+	c, err := p.next()
+	switch {
+	case err != nil:
+		return false, err
+	case c == ',':
+		p.i++
+		if object {
+			return true, p.skipKey()
+		}
+		return true, nil
+	case c == '}' && object, c == ']' && !object:
+		p.i++
+		return false, nil
+	case object:
+		return false, p.fail("expected ',' or '}' after a member")
+	}
+	return false, p.fail("expected ',' or ']' after an element")
+}
+
+// skipKey consumes a member's name and its colon.
+func (p *scanner) skipKey() error {
+	c, err := p.next()
+	if err != nil {
+		return err
+	}
+	if c != '"' {
+		return p.fail("expected a member's name")
+	}
+	if _, _, err := p.str(); err != nil {
+		return err
+	}
+	return p.expect(':', "expected ':' after a member's name")
 }
 
 func (p *scanner) literal(word string) error {
