@@ -1,12 +1,15 @@
 // Command bench measures how fast aitrail collects log files into a lake, beside DuckDB doing the nearest thing it can
 // do: its own read_json with explicit columns, written as zstd Parquet.
 //
-//	go run ./bench -events 200000 -dir /tmp/bench
+//	go run ./bench -dir /tmp/bench
 //
 // Both read the same generated corpus (package corpus). Every run is a process of its own, which times its work and
-// whose peak memory the kernel tells; runs of both alternate, so that what else the machine does hits both. The table
-// holds medians; ratio is DuckDB's time over the stage's. What aitrail does more is not deducted: normal form, lineage, SHA-256 of each file, removal of
-// duplicates, durable commits. -stages adds the steps of the way, each by itself, to see where time goes.
+// whose CPU time and peak memory the kernel tells; runs of both alternate, so that what else the machine does hits both.
+// The table holds medians; ratios are DuckDB's wall and CPU time over the stage's. What aitrail does more is not deducted:
+// normal form, lineage, SHA-256 of each file, removal of duplicates, sorting, durable commits.
+//
+// The other stages are the steps of the way to see where time goes, each with all before it: read, gunzip, scan (the
+// JSON's structure alone), decode (to events), build (rows in memory), write (synced Parquet files, without a commit).
 package main
 
 import (
@@ -45,7 +48,7 @@ type settings struct {
 	seed   uint64
 	runs   int
 	dir    string
-	stages bool
+	stages bool   // measure the steps too
 	stage  string // set for the processes that do the work
 	out    string
 
@@ -65,11 +68,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&s.events, "events", 200_000, "events in the corpus")
+	flags.IntVar(&s.events, "events", 1_000_000, "events in the corpus")
 	flags.Uint64Var(&s.seed, "seed", 1, "seed of the corpus")
 	flags.IntVar(&s.runs, "runs", 3, "runs of each side")
-	flags.StringVar(&s.dir, "dir", "", "folder for the corpus, which is kept, and for what is written (default: a temporary one)")
-	flags.BoolVar(&s.stages, "stages", false, "measure the steps by themselves too")
+	flags.StringVar(&s.dir, "dir", "", "folder for the corpus, which is kept in a folder named by its size, and for what is written (default: a temporary one)")
+	flags.BoolVar(&s.stages, "stages", true, "measure the steps too")
 	flags.StringVar(&s.stage, "stage", "", "internal: do one run of a stage in this process")
 	flags.StringVar(&s.out, "out", "", "internal: folder that the stage writes to")
 	flags.StringVar(&s.profile, "profile", "", "folder for a CPU profile of each stage's last run: STAGE.prof")
@@ -90,46 +93,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		defer os.RemoveAll(dir)
 		s.dir = dir
 	}
-	sum, err := prepare(s, stderr)
+	s.dir = filepath.Join(s.dir, fmt.Sprint(s.events))
+	fmt.Fprintf(stderr, "corpus of %d events in %s\n", s.events, s.dir)
+	sum, err := corpus.Keep(s.dir, corpus.Options{Events: s.events, Seed: s.seed})
 	if err != nil {
 		return err
 	}
 	return compare(ctx, s, sum, stdout, stderr)
 }
 
-// prepare makes the corpus, unless an earlier run left the same one.
-func prepare(s settings, stderr io.Writer) (corpus.Summary, error) {
-	var kept struct {
-		Options corpus.Options
-		Summary corpus.Summary
-	}
-	note := filepath.Join(s.dir, "corpus.json")
-	options := corpus.Options{Events: s.events, Seed: s.seed}
-	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &kept) == nil && kept.Options == options {
-		return kept.Summary, nil
-	}
-	fmt.Fprintf(stderr, "generating %d events\n", s.events)
-	dir := filepath.Join(s.dir, "corpus")
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
-		return corpus.Summary{}, err
-	}
-	sum, err := corpus.Write(dir, options)
-	if err != nil {
-		return sum, err
-	}
-	kept.Options, kept.Summary = options, sum
-	b, err := json.Marshal(kept)
-	if err != nil {
-		return sum, err
-	}
-	return sum, os.WriteFile(note, b, 0o644)
-}
-
 // compare runs the stages in turn and prints the table.
 func compare(ctx context.Context, s settings, sum corpus.Summary, stdout, stderr io.Writer) error {
 	names := []string{"collect", "duckdb"}
 	if s.stages {
-		names = append(names, "read", "gunzip", "decode")
+		names = append(names, "read", "gunzip", "scan", "decode", "build", "write")
 	}
 	results := map[string][]result{}
 	for n := range s.runs {
@@ -154,18 +131,19 @@ func report(w io.Writer, sum corpus.Summary, names []string, results map[string]
 	const mb = 1 << 20
 	fmt.Fprintf(w, "corpus: %d events, %d files, %d MB of JSON, %d MB gz; %s/%s, %d cores, %s; medians of %d runs\n\n",
 		sum.Events, sum.Files, sum.JSON/mb, sum.Bytes/mb, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), len(results[names[0]]))
-	fmt.Fprintf(w, "%-10s %12s %8s %8s %14s %16s\n", "", "events/s", "ratio", "CPU, s", "peak RSS, MB", "bytes an event")
-	base := median(results["duckdb"], func(r result) int64 { return int64(r.Duration) })
+	fmt.Fprintf(w, "%-8s %10s %7s %7s %10s %13s %15s\n", "", "events/s", "ratio", "CPU, s", "CPU ratio", "peak RSS, MiB", "bytes an event")
+	wall := func(r result) int64 { return int64(r.Duration) }
+	cpu := func(r result) int64 { return int64(r.CPU) }
 	for _, name := range names {
 		list := results[name]
-		took := median(list, func(r result) int64 { return int64(r.Duration) })
-		size := "-"
+		took, used := median(list, wall), median(list, cpu)
+		size := ""
 		if n := median(list, func(r result) int64 { return r.Bytes }); n > 0 {
 			size = fmt.Sprintf("%.1f", float64(n)/float64(sum.Events))
 		}
-		fmt.Fprintf(w, "%-10s %12.0f %8.2f %8.2f %14d %16s\n", name, float64(sum.Events)/time.Duration(took).Seconds(), float64(base)/float64(took),
-			time.Duration(median(list, func(r result) int64 { return int64(r.CPU) })).Seconds(),
-			median(list, func(r result) int64 { return r.RSS })/mb, size)
+		fmt.Fprintf(w, "%-8s %10.0f %7.2f %7.2f %10.2f %13d %15s\n", name, float64(sum.Events)/time.Duration(took).Seconds(),
+			float64(median(results["duckdb"], wall))/float64(took), time.Duration(used).Seconds(),
+			float64(median(results["duckdb"], cpu))/float64(used), median(list, func(r result) int64 { return r.RSS })/mb, size)
 	}
 }
 
@@ -212,7 +190,8 @@ func spawn(ctx context.Context, s settings, name string) (result, error) {
 // child does one run of a stage and prints its result.
 func child(ctx context.Context, s settings, stdout io.Writer) error {
 	stages := map[string]func(context.Context, string, string) (result, error){
-		"collect": collectStage, "duckdb": duckdbStage, "read": readStage, "gunzip": gunzipStage, "decode": decodeStage,
+		"collect": collectStage, "duckdb": duckdbStage, "read": readStage, "gunzip": gunzipStage, "scan": scanStage,
+		"decode": decodeStage, "build": buildStage, "write": writeStage,
 	}
 	stage, ok := stages[s.stage]
 	if !ok {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -98,66 +99,162 @@ func written(dir, ext string) (int64, error) {
 
 // readStage reads the files and does nothing with them.
 func readStage(ctx context.Context, source, _ string) (result, error) {
-	return each(ctx, source, func(r io.Reader) (int64, error) {
-		_, err := io.Copy(io.Discard, r)
-		return 0, err
+	return each(ctx, source, func() func(io.Reader) (int64, error) {
+		return func(r io.Reader) (int64, error) {
+			_, err := io.Copy(io.Discard, r)
+			return 0, err
+		}
 	})
+}
+
+// inflater returns a function that inflates one file after the other.
+func inflater() func(io.Reader) (io.Reader, error) {
+	zr := new(gzip.Reader)
+	return func(r io.Reader) (io.Reader, error) { return zr, zr.Reset(r) }
 }
 
 // gunzipStage inflates the files.
 func gunzipStage(ctx context.Context, source, _ string) (result, error) {
-	return each(ctx, source, func(r io.Reader) (int64, error) {
-		zr, err := gzip.NewReader(r)
+	return each(ctx, source, func() func(io.Reader) (int64, error) {
+		inflate := inflater()
+		return func(r io.Reader) (int64, error) {
+			text, err := inflate(r)
+			if err != nil {
+				return 0, err
+			}
+			_, err = io.Copy(io.Discard, text)
+			return 0, err
+		}
+	})
+}
+
+// scanStage inflates the files and walks over their JSON, whose records it counts.
+func scanStage(ctx context.Context, source, _ string) (result, error) {
+	return each(ctx, source, func() func(io.Reader) (int64, error) {
+		inflate := inflater()
+		var buf bytes.Buffer
+		return func(r io.Reader) (int64, error) {
+			text, err := inflate(r)
+			if err != nil {
+				return 0, err
+			}
+			buf.Reset()
+			if _, err := buf.ReadFrom(text); err != nil {
+				return 0, err
+			}
+			n := int64(0)
+			cloudtrail.JSON(buf.String()).Member("Records").Elements(func(cloudtrail.JSON) { n++ })
+			return n, nil
+		}
+	})
+}
+
+// events returns a function that inflates and decodes one file after the other.
+func events(use func(e *cloudtrail.Event, index int) error) func(io.Reader) (int64, error) {
+	inflate := inflater()
+	var records cloudtrail.Reader
+	var e cloudtrail.Event
+	return func(r io.Reader) (int64, error) {
+		text, err := inflate(r)
 		if err != nil {
 			return 0, err
 		}
-		_, err = io.Copy(io.Discard, zr)
-		return 0, err
-	})
+		records.Reset(text)
+		for n := 0; ; n++ {
+			if err := records.Next(&e); errors.Is(err, io.EOF) {
+				return int64(n), nil
+			} else if err != nil {
+				return int64(n), err
+			}
+			if err := use(&e, n); err != nil {
+				return int64(n), err
+			}
+		}
+	}
 }
 
 // decodeStage inflates and decodes the files.
 func decodeStage(ctx context.Context, source, _ string) (result, error) {
-	return each(ctx, source, func(r io.Reader) (int64, error) {
-		zr, err := gzip.NewReader(r)
-		if err != nil {
-			return 0, err
-		}
-		records := cloudtrail.NewReader(zr)
-		var e cloudtrail.Event
-		for n := int64(0); ; n++ {
-			if err := records.Next(&e); errors.Is(err, io.EOF) {
-				return n, nil
-			} else if err != nil {
-				return n, err
-			}
+	return each(ctx, source, func() func(io.Reader) (int64, error) {
+		return events(func(*cloudtrail.Event, int) error { return nil })
+	})
+}
+
+// buildStage makes rows of the events, and forgets them.
+func buildStage(ctx context.Context, source, out string) (result, error) {
+	return rows(ctx, source, out, (*lake.File).Drop)
+}
+
+// writeStage writes Parquet files, and commits nothing.
+func writeStage(ctx context.Context, source, out string) (result, error) {
+	return rows(ctx, source, out, func(f *lake.File) {
+		if err := f.Done(nil); err != nil {
+			panic(err)
 		}
 	})
 }
 
-// each calls do for every file below source, on all cores, and adds up the events.
-func each(ctx context.Context, source string, do func(io.Reader) (int64, error)) (result, error) {
-	var events atomic.Int64
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	err := filepath.WalkDir(source, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		g.Go(func() error {
-			f, err := os.Open(name)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			n, err := do(bufio.NewReaderSize(f, 64<<10))
-			events.Add(n)
-			return err
-		})
-		return ctx.Err()
-	})
-	if err := errors.Join(err, g.Wait()); err != nil {
+// rows makes rows of the events of each file, and ends it.
+func rows(ctx context.Context, source, out string, end func(*lake.File)) (result, error) {
+	l, err := lake.Open(ctx, out, lake.Options{Create: true})
+	if err != nil {
 		return result{}, err
 	}
-	return result{Events: events.Load()}, nil
+	b := l.NewBatch()
+	var next atomic.Int64
+	r, err := each(ctx, source, func() func(io.Reader) (int64, error) {
+		var f *lake.File
+		decode := events(func(e *cloudtrail.Event, index int) error { return f.Event(e, index) })
+		return func(r io.Reader) (int64, error) {
+			f = b.File(lake.LogFile{Object: fmt.Sprintf("file:///%d.json.gz", next.Add(1)), Kind: cloudtrail.KindLog})
+			defer f.Drop()
+			n, err := decode(r)
+			if err == nil {
+				end(f)
+			}
+			return n, err
+		}
+	})
+	return r, errors.Join(err, b.Discard(), l.Close())
+}
+
+// each reads every file below source, on all cores, by what worker returns for each core, and adds up the events.
+func each(ctx context.Context, source string, worker func() func(io.Reader) (int64, error)) (result, error) {
+	var events atomic.Int64
+	names := make(chan string)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(names)
+		return filepath.WalkDir(source, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			select {
+			case names <- name:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	for range runtime.GOMAXPROCS(0) {
+		g.Go(func() error {
+			do, in := worker(), bufio.NewReaderSize(nil, 64<<10)
+			for name := range names {
+				f, err := os.Open(name)
+				if err != nil {
+					return err
+				}
+				in.Reset(f)
+				n, err := do(in)
+				events.Add(n)
+				if err := errors.Join(err, f.Close()); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			}
+			return nil
+		})
+	}
+	err := g.Wait()
+	return result{Events: events.Load()}, err
 }

@@ -13,6 +13,8 @@ package corpus
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -148,6 +150,33 @@ func Write(dir string, o Options) (Summary, error) {
 		return Summary{}, fmt.Errorf("writing a corpus: %w", first)
 	}
 	return sum, nil
+}
+
+// Keep writes a corpus to the folder corpus below dir, unless an earlier call left the same one there. dir/corpus.json
+// tells which.
+func Keep(dir string, o Options) (Summary, error) {
+	o = o.withDefaults()
+	var kept struct {
+		Options Options
+		Summary Summary
+	}
+	note, below := filepath.Join(dir, "corpus.json"), filepath.Join(dir, "corpus")
+	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &kept) == nil && kept.Options == o {
+		return kept.Summary, nil
+	}
+	if err := errors.Join(os.RemoveAll(note), os.RemoveAll(below), os.MkdirAll(below, 0o755)); err != nil {
+		return Summary{}, err
+	}
+	sum, err := Write(below, o)
+	if err != nil {
+		return sum, err
+	}
+	kept.Options, kept.Summary = o, sum
+	b, err := json.Marshal(kept)
+	if err != nil {
+		return sum, err
+	}
+	return sum, os.WriteFile(note, b, 0o644)
 }
 
 func (s *Summary) add(f File, written int64) {
