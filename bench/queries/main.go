@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aitrail/aitrail/bench/corpus"
@@ -42,6 +43,7 @@ type settings struct {
 	events int
 	runs   int
 	dir    string
+	json   bool
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -51,6 +53,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags.IntVar(&s.events, "events", 1_000_000, "events in the corpus")
 	flags.IntVar(&s.runs, "runs", 7, "runs of each question; of those over JSON a third")
 	flags.StringVar(&s.dir, "dir", "", "folder for corpus, lake and Parquet file, which are kept (default: a temporary one)")
+	flags.BoolVar(&s.json, "json", true, "ask DuckDB over the log files too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -140,9 +143,10 @@ func compare(ctx context.Context, s settings, stdout io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "%d events; lake: %d data files, %.1f MB; Parquet: %.1f MB; %s/%s, %d cores, %s\n", snapshot.Rows, len(snapshot.Files),
 		float64(snapshot.Bytes)/1e6, float64(sizeOf(duck.parquet))/1e6, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	fmt.Fprintf(stdout, "opening: aitrail %.1f ms, DuckDB %.1f ms; medians of %d runs; ratio is DuckDB's time over aitrail's\n\n",
+	fmt.Fprintf(stdout, "opening: aitrail %.1f ms, DuckDB %.1f ms; medians of %d runs; ratio is DuckDB's time over aitrail's, of wall time and of\nprocessor time, which tells more on a busy machine\n\n",
 		milli(opened), milli(duckOpened), s.runs)
-	fmt.Fprintf(stdout, "%-28s %8s %12s %14s %8s %14s %8s\n", "", "rows", "aitrail, ms", "Parquet, ms", "ratio", "JSON gz, ms", "ratio")
+	fmt.Fprintf(stdout, "%-28s %6s %8s %8s %9s %9s %6s %6s %9s %9s %6s %6s\n", "", "rows", "aitrail", "CPU, ms",
+		"Parquet", "CPU", "ratio", "CPU", "JSON gz", "CPU", "ratio", "CPU")
 	qs, err := questions(ctx, db)
 	if err != nil {
 		return err
@@ -157,35 +161,43 @@ func compare(ctx context.Context, s settings, stdout io.Writer) error {
 
 // measure asks one question in turns and prints its line.
 func (q *question) measure(ctx context.Context, s settings, db *query.DB, duck *duck, stdout io.Writer) error {
-	var times [3][]time.Duration
+	var times, cpu [3][]time.Duration
+	note := func(side int, start time.Time, used time.Duration) {
+		times[side], cpu[side] = append(times[side], time.Since(start)), append(cpu[side], processor()-used)
+	}
 	var answers [2][]string
 	for n := range s.runs {
-		start := time.Now()
+		start, used := time.Now(), processor()
 		var err error
 		if answers[0], err = ask(ctx, db, q.ours); err != nil {
 			return err
 		}
-		times[0] = append(times[0], time.Since(start))
-		start = time.Now()
+		note(0, start, used)
+		start, used = time.Now(), processor()
 		if answers[1], err = duck.ask(ctx, q.parquet); err != nil {
 			return fmt.Errorf("DuckDB: %w", err)
 		}
-		times[1] = append(times[1], time.Since(start))
-		if n%3 > 0 {
+		note(1, start, used)
+		if n%3 > 0 || !s.json {
 			continue
 		}
-		start = time.Now()
+		start, used = time.Now(), processor()
 		if _, err := duck.ask(ctx, q.overJSON(s.dir)); err != nil {
 			return fmt.Errorf("DuckDB on JSON: %w", err)
 		}
-		times[2] = append(times[2], time.Since(start))
+		note(2, start, used)
 	}
 	if !slices.Equal(answers[0], answers[1]) || len(answers[0]) == 0 {
 		return fmt.Errorf("the answers differ: %d rows and %d rows of Parquet, beginning with\n%s\n%s", len(answers[0]), len(answers[1]), first(answers[0]), first(answers[1]))
 	}
-	ours, parquet, json := median(times[0]), median(times[1]), median(times[2])
-	fmt.Fprintf(stdout, "%-28s %8d %12.1f %14.1f %8.2f %14.1f %8.1f\n", q.name, len(answers[0]), milli(ours), milli(parquet),
-		float64(parquet)/float64(ours), milli(json), float64(json)/float64(ours))
+	fmt.Fprintf(stdout, "%-28s %6d", q.name, len(answers[0]))
+	ours, oursCPU := median(times[0]), median(cpu[0])
+	fmt.Fprintf(stdout, " %8.1f %8.1f", milli(ours), milli(oursCPU))
+	for side := 1; side < 3 && len(times[side]) > 0; side++ {
+		theirs, theirsCPU := median(times[side]), median(cpu[side])
+		fmt.Fprintf(stdout, " %9.1f %9.1f %6.2f %6.2f", milli(theirs), milli(theirsCPU), float64(theirs)/float64(ours), float64(theirsCPU)/float64(oursCPU))
+	}
+	fmt.Fprintln(stdout)
 	return nil
 }
 
@@ -213,6 +225,15 @@ func first(answer []string) string {
 		return "(none)"
 	}
 	return answer[0]
+}
+
+// processor is the time that this process has had on all cores.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func median(list []time.Duration) time.Duration {

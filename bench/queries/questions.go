@@ -119,7 +119,7 @@ func sorted(ctx context.Context, dir, out string) error {
 		return err
 	}
 	defer db.Close()
-	_, err = db.ExecContext(ctx, fmt.Sprintf(`COPY (SELECT * FROM read_parquet([%s], hive_partitioning = false, union_by_name = true) ORDER BY "eventTime")
+	_, err = db.ExecContext(ctx, fmt.Sprintf(`COPY (SELECT *, CAST(NULL AS VARCHAR) AS verdict FROM read_parquet([%s], hive_partitioning = false, union_by_name = true) ORDER BY "eventTime")
 		TO %s (FORMAT parquet, COMPRESSION zstd)`, strings.Join(paths, ", "), quote(filepath.Join(out, "events.parquet"))))
 	return err
 }

@@ -122,6 +122,20 @@ type DataFile struct {
 	Day         time.Time // midnight UTC of its events' day; zero for log_files and for events without a time
 	Rows, Bytes int64
 	First, Last time.Time // bounds of eventTime; zero in log_files
+
+	Whole bool                  // it has every column of the table, under the table's names; others lack some, or may
+	Texts map[string]TextBounds // of columns of events; a column that isn't in it can have any values
+}
+
+// TextBounds are the bounds of a file's values of a column. They may be shortened, so values needn't reach them.
+type TextBounds struct {
+	Low, High string // "": none
+	Null      bool   // the file has no value of the column
+}
+
+// May tells whether the file may have a value.
+func (b TextBounds) May(value string) bool {
+	return !b.Null && b.Low <= value && (b.High == "" || value <= b.High)
 }
 
 // Stored is an event in the lake.

@@ -62,12 +62,13 @@ func (l *Lake) Files(_ context.Context, name string) (Snapshot, error) {
 // entries returns the data files of a table's version. Manifests never change, so each is read once.
 func (l *Lake) entries(t *loaded) ([]DataFile, error) {
 	var all []DataFile
+	leaves := leavesOf(t)
 	err := l.eachManifest(t, func(m iceberg.ManifestFile) error {
 		l.mu.Lock()
 		cached, ok := l.manifests[m.FilePath()]
 		l.mu.Unlock()
 		if !ok {
-			err := l.eachFile(m, func(f iceberg.DataFile) { cached = append(cached, l.dataFile(f)) })
+			err := l.eachFile(m, func(f iceberg.DataFile) { cached = append(cached, l.dataFile(f, leaves)) })
 			if err != nil {
 				return err
 			}
@@ -123,16 +124,46 @@ func (l *Lake) forgetManifests() {
 	}
 }
 
-func (l *Lake) dataFile(f iceberg.DataFile) DataFile {
+func (l *Lake) dataFile(f iceberg.DataFile, leaves []int) DataFile {
 	path := l.d.path(f.FilePath())
-	d := DataFile{Path: path, Local: l.d.local(path), Rows: f.Count(), Bytes: f.FileSizeBytes()}
+	d := DataFile{Path: path, Local: l.d.local(path), Rows: f.Count(), Bytes: f.FileSizeBytes(), Whole: whole(f, leaves)}
 	if day, ok := f.Partition()[dayFieldID].(iceberg.Date); ok {
 		d.Day = time.Unix(int64(day)*86400, 0).UTC()
 	}
 	if _, partitioned := f.Partition()[dayFieldID]; partitioned {
 		d.First, d.Last = timeBound(f.LowerBoundValues()), timeBound(f.UpperBoundValues())
+		d.Texts = textBounds(f)
 	}
 	return d
+}
+
+// leavesOf returns the ids of a table's leaf columns: what a file written by this version has counts of.
+func leavesOf(t *loaded) []int {
+	if t.Spec().IsUnpartitioned() {
+		return leafIDs(parquet.SchemaOf(new(fileRow)), nil)
+	}
+	return leafIDs(parquet.SchemaOf(new(eventRow)), nil)
+}
+
+// whole tells whether a file has counts of all columns.
+func whole(f iceberg.DataFile, leaves []int) bool {
+	counts := f.ValueCounts()
+	return !slices.ContainsFunc(leaves, func(id int) bool { _, ok := counts[id]; return !ok })
+}
+
+func textBounds(f iceberg.DataFile) map[string]TextBounds {
+	bounds := map[string]TextBounds{}
+	lower, upper, nulls := f.LowerBoundValues(), f.UpperBoundValues(), f.NullValueCounts()
+	for _, c := range boundColumns {
+		b := TextBounds{Low: string(lower[c.id]), High: string(upper[c.id])}
+		if n, counted := nulls[c.id]; counted {
+			b.Null = n == f.Count()
+		}
+		if b.Low != "" || b.Null {
+			bounds[c.name] = b
+		}
+	}
+	return bounds
 }
 
 func timeBound(bounds map[int][]byte) time.Time {

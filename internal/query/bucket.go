@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/aitrail/aitrail/internal/lake"
 )
@@ -14,14 +13,6 @@ type Fetcher interface {
 	Fetch(ctx context.Context, files []lake.DataFile) error
 }
 
-// bucket is a lake whose data files have to be fetched before they are read. The views are empty until a query needs
-// them; questions for a span of time fetch what that spans, all else whole tables.
-type bucket struct {
-	Fetcher
-	mu    sync.Mutex
-	whole map[string]bool // tables that were fetched
-}
-
 // inBucket tells whether some file isn't where DuckDB can read it.
 func inBucket(snapshots ...lake.Snapshot) bool {
 	return slices.ContainsFunc(snapshots, func(s lake.Snapshot) bool {
@@ -29,55 +20,20 @@ func inBucket(snapshots ...lake.Snapshot) bool {
 	})
 }
 
-// viewsOf are the views over each table.
-var viewsOf = map[string][]string{lake.Events: {"events", "calls", lakeView}, lake.LogFiles: {"log_files"}}
-
-// need fetches the tables under the views that a query names.
-func (db *DB) need(ctx context.Context, names ...string) error {
-	if db.bucket == nil {
+// fetch fetches what a view is made of for a demand.
+func (db *DB) fetch(ctx context.Context, view string, d *demand) error {
+	if db.fetcher == nil || d.typesOnly {
 		return nil
 	}
-	for table, snapshot := range map[string]lake.Snapshot{lake.Events: db.events, lake.LogFiles: db.logFiles} {
-		if slices.ContainsFunc(names, func(n string) bool { return slices.Contains(viewsOf[table], n) }) {
-			if err := db.needWhole(ctx, table, snapshot.Files); err != nil {
-				return err
-			}
-		}
+	var files []lake.DataFile
+	if view != "log_files" {
+		files = d.chosen(db.events.Files)
 	}
-	return nil
-}
-
-func (db *DB) needWhole(ctx context.Context, table string, files []lake.DataFile) error {
-	db.bucket.mu.Lock()
-	defer db.bucket.mu.Unlock()
-	if db.bucket.whole[table] {
-		return nil
+	if view == "calls" {
+		files = append(slices.Clone(files), d.around().chosen(db.events.Files)...)
 	}
-	if err := db.bucket.Fetch(ctx, files); err != nil {
-		return err
+	if view == "log_files" || d.verdict {
+		files = append(slices.Clone(files), db.logFiles.Files...)
 	}
-	s, err := db.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	for _, statement := range db.viewStatements(table, files) {
-		if _, err := s.conn.ExecContext(s.ctx, statement, nil); err != nil {
-			return s.failed(err, "", nil)
-		}
-	}
-	db.bucket.whole[table] = true
-	return nil
-}
-
-// needSpan fetches what a ready-made question reads.
-func (db *DB) needSpan(ctx context.Context, r *relation, f *Filter) error {
-	switch {
-	case db.bucket == nil:
-		return nil
-	case f.Since.IsZero() && f.Until.IsZero():
-		return db.need(ctx, r.name)
-	}
-	around := aroundCalls(f)
-	return db.bucket.Fetch(ctx, within(db.events.Files, around.Since, around.Until))
+	return db.fetcher.Fetch(ctx, files)
 }

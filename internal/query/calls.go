@@ -80,7 +80,7 @@ func (db *DB) list(ctx context.Context, r *relation, f *Filter) (*Rows, error) {
 		text += " LIMIT ?"
 		w.args = append(w.args, f.Limit)
 	}
-	if err := db.needSpan(ctx, r, f); err != nil {
+	if err := db.fetch(ctx, r.name, r.demand(f)); err != nil {
 		return nil, err
 	}
 	return db.ask(ctx, text, w.args)
@@ -94,6 +94,7 @@ func (r *relation) selected(columns []string) (string, error) {
 	var parts []string
 	for _, name := range columns {
 		if name == "*" {
+			r.verdict = true
 			for i := range r.columns {
 				parts = append(parts, quoteName(r.columns[i].name))
 			}
@@ -118,7 +119,7 @@ func (db *DB) count(ctx context.Context, r *relation, f *Filter) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	if err := db.needSpan(ctx, r, f); err != nil {
+	if err := db.fetch(ctx, r.name, r.demand(f)); err != nil {
 		return 0, err
 	}
 	var n int64

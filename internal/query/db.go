@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -39,17 +41,27 @@ type DB struct {
 	connector *duckdb.Connector
 	events    lake.Snapshot
 	logFiles  lake.Snapshot
-	bucket    *bucket // nil unless data files have to be fetched
+	fetcher   Fetcher // nil unless data files have to be fetched
 	timeout   time.Duration
 	spill     string          // folder of temporary files, removed by Close; "" for none
 	slots     chan struct{}   // holds one element a running session
-	relations map[string]bool // what a query may name after FROM: the views and DuckDB's own
+	relations map[string]bool // what a query may name after FROM besides the views: DuckDB's own
+
+	grace     time.Duration
+	abandoned atomic.Int64 // queries that nobody waits for, and that DuckDB goes on with
+
+	others struct { // whether the snapshot has events that may be calls besides the primary ones
+		sync.Mutex
+		known, any bool
+	}
+	macros     sync.Once // Trino's functions, made when the first query needs them
+	macroError error
 }
 
 // Open pins the current snapshot of the lake's tables and opens them for queries. No data file is read before a query
 // needs it. The caller must close the DB, after all its Rows.
 func Open(ctx context.Context, tables Tables, opts Options) (*DB, error) {
-	db := &DB{timeout: opts.Timeout, slots: make(chan struct{}, sessions), relations: map[string]bool{}}
+	db := &DB{timeout: opts.Timeout, slots: make(chan struct{}, sessions), grace: grace, relations: map[string]bool{}}
 	if db.timeout == 0 {
 		db.timeout = 5 * time.Minute
 	}
@@ -65,7 +77,7 @@ func Open(ctx context.Context, tables Tables, opts Options) (*DB, error) {
 		if !ok {
 			return nil, ErrRemote
 		}
-		db.bucket = &bucket{Fetcher: fetcher, whole: map[string]bool{}}
+		db.fetcher = fetcher
 	}
 	settings, err := db.settings(opts)
 	if err != nil {
@@ -136,13 +148,6 @@ func (db *DB) setUp(ctx context.Context, settings []string) error {
 	}
 	defer s.close()
 	steps := append(settings, "SET GLOBAL enable_external_access = false")
-	steps = append(steps, macroStatements()...)
-	events, logFiles := db.events.Files, db.logFiles.Files
-	if db.bucket != nil {
-		events, logFiles = nil, nil
-	}
-	steps = append(steps, db.viewStatements(lake.Events, events)...)
-	steps = append(steps, db.viewStatements(lake.LogFiles, logFiles)...)
 	for _, step := range append(steps, "SET GLOBAL lock_configuration = true") {
 		if _, err := s.conn.ExecContext(s.ctx, step, nil); err != nil {
 			return s.failed(err, step, nil)
@@ -161,7 +166,12 @@ func (db *DB) setUp(ctx context.Context, settings []string) error {
 }
 
 // Close ends the DB and removes its temporary files. All Rows must have been closed.
+//
+// While DuckDB goes on with a query that was given up, it can't be closed: it is left to the end of the process.
 func (db *DB) Close() error {
+	if db.abandoned.Load() > 0 {
+		return nil
+	}
 	err := db.connector.Close()
 	if db.spill != "" {
 		err = errors.Join(err, os.RemoveAll(db.spill))
@@ -193,17 +203,18 @@ func (s *session) run(query string, args []any) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	if word := next(query, st.start).word(query); word != "DESCRIBE" && word != "DESC" && word != "SHOW" {
-		if err := s.db.need(s.ctx, st.reads...); err != nil {
-			if s.ctx.Err() != nil {
-				err = s.failed(err, query, nil)
-			}
-			return nil, err
-		}
+	if err := s.show(st, st.demands); err != nil {
+		return nil, err
 	}
 	ahead := len(st.prefix)
 	place := func(at int) int { return st.place(at - ahead) }
 	statement, err := s.prepare(st.text(), args)
+	if err != nil && s.ctx.Err() == nil && !st.describes { // it may need what was left out
+		if err := s.show(st, allOf(st.demands)); err != nil {
+			return nil, err
+		}
+		statement, err = s.prepare(st.text(), args)
+	}
 	var columns []Column
 	if err == nil && st.prefix == "" && !st.shows && mayLose(st.body, statement) {
 		if columns, err = s.describe(st.body, args); err != nil {

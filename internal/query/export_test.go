@@ -1,6 +1,12 @@
 package query
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// SetGrace sets how long a query that is over may go on.
+func (db *DB) SetGrace(d time.Duration) { db.grace = d }
 
 // Explain returns DuckDB's account of how it answered a ready-made question about a view.
 func (db *DB) Explain(ctx context.Context, view string, f Filter) (string, error) {

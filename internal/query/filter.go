@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/aitrail/aitrail/internal/lake"
 )
 
 // Filter chooses calls or events. The zero value chooses all. A text matches if it is equal; a * in it stands for any
@@ -41,7 +39,7 @@ type relation struct {
 	short   []string          // columns shown unless the filter names some
 	time    string            // column of time
 	order   []string          // further columns to order by
-	from    func(db *DB, f *Filter) string
+	verdict bool              // it was asked for
 }
 
 // column is a column of a relation.
@@ -63,12 +61,6 @@ func eventRelation() *relation {
 		short: []string{"eventTime", "eventSource", "eventName", "actor", "awsRegion", "outcome", "errorCode", "eventID"},
 		aliases: map[string]string{"time": "eventTime", "operation": "eventName", "region": "awsRegion", "account": "recipientAccountId",
 			"sourceip": "sourceIPAddress", "model": "model_id", "service": "ai_service"},
-		from: func(db *DB, f *Filter) string {
-			if f.Since.IsZero() && f.Until.IsZero() {
-				return "events"
-			}
-			return "(" + tableSQL(lake.Events, within(db.events.Files, f.Since, f.Until)) + ")"
-		},
 	}
 	r.columns = filterColumns(r.name)
 	return r
@@ -82,17 +74,19 @@ func callRelation() *relation {
 		short: []string{"time", "ai_service", "operation", "model_id", "actor", "region", "outcome", "input_tokens", "output_tokens", "event_id"},
 		aliases: map[string]string{"eventtime": "time", "eventname": "operation", "awsregion": "region", "recipientaccountid": "account",
 			"sourceipaddress": "source_ip", "model": "model_id", "service": "ai_service"},
-		from: func(db *DB, f *Filter) string {
-			if f.Since.IsZero() && f.Until.IsZero() {
-				return "calls"
-			}
-			around := aroundCalls(f)
-			events := eventRelation()
-			return "(" + callsSQL(events.from(db, f), events.from(db, &around)) + ")"
-		},
 	}
 	r.columns = filterColumns(r.name)
 	return r
+}
+
+// demand is what a question needs of the view.
+func (r *relation) demand(f *Filter) *demand {
+	return &demand{since: f.Since, until: f.Until, tokens: true, verdict: r.verdict}
+}
+
+// from is the view in SQL, as far as a question needs it. It is called when all columns have been resolved.
+func (r *relation) from(db *DB, f *Filter) string {
+	return "(" + db.viewSQL(r.name, r.demand(f)) + ")"
 }
 
 // aroundCalls widens a span of calls to that of the events that tell of them.
@@ -267,6 +261,7 @@ func (r *relation) resolve(field string) (*fieldRef, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.verdict = r.verdict || c.name == verdictColumn
 	ref := &fieldRef{name: field, expr: quoteName(c.name), typ: c.typ}
 	if !deep {
 		return ref, nil

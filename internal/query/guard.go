@@ -3,6 +3,7 @@ package query
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -20,6 +21,10 @@ type statement struct {
 	edits  []edit   // that made DuckDB's SQL of the Lake's
 	reads  []string // the tables and views it names
 	shows  bool     // DESCRIBE, SHOW or SUMMARIZE: can't stand as a subquery
+
+	describes bool // DESCRIBE or SHOW: no rows of the views are wanted
+	catalog   bool // it asks what views there are
+	demands   map[string]demand
 }
 
 func (s *statement) text() string { return s.prefix + s.body }
@@ -42,6 +47,55 @@ var tableFunctions = strings.Fields(`unnest range generate_series generate_subsc
 // lake, or parse and plan SQL given as text.
 var scalarFunctions = strings.Fields(`current_setting getenv getvariable json_execute_serialized_sql json_serialize_plan
 	nextval currval parse_duckdb_log_message write_log`)
+
+// growing lists functions that make a value of any size of small ones, and which argument says how large. DuckDB counts no memory
+// and heeds no cancellation inside one call of them. Others can be made to grow step by step; those end with the process's memory.
+var growing = map[string]int{"repeat": 1, "lpad": 1, "rpad": 1, "list_resize": 1, "array_resize": 1, "bitstring": 1, "bar": 3}
+
+// schemas are those that functions stand in.
+var schemas = []string{"", "main", "pg_catalog", "trino"}
+
+// maxValue is how large a value they may make, and maxRange how long a list of numbers that are given.
+const (
+	maxValue = 1 << 20
+	maxRange  = 10_000_000
+)
+
+// grows tells why a call of a function could make too large a value, or "".
+func grows(name string, children []any) string {
+	name = strings.ToLower(name)
+	if at, ok := growing[name]; ok && at < len(children) {
+		if size, known := number64(children[at]); !known || size > maxValue {
+			return fmt.Sprintf("%s can make at most %d characters or elements, given as a number", name, maxValue)
+		}
+	}
+	if name == "range" || name == "generate_series" {
+		size := 0.0
+		for i, child := range children[:min(2, len(children))] {
+			n, known := number64(child)
+			if !known {
+				return ""
+			}
+			size = math.Abs(n) + size*float64(i)
+		}
+		if size > maxRange {
+			return fmt.Sprintf("%s can make at most %d elements; after FROM it has no limit", name, maxRange)
+		}
+	}
+	return ""
+}
+
+// number64 is a constant's value.
+func number64(node any) (float64, bool) {
+	n, _ := node.(map[string]any)
+	v, _ := n["value"].(map[string]any)
+	number, ok := v["value"].(json.Number)
+	if n["class"] != "CONSTANT" || !ok {
+		return 0, false
+	}
+	f, err := number.Float64()
+	return f, err == nil
+}
 
 // check lets one reading statement through. What it lets through is what DuckDB's own parser made of exactly the text
 // that runs.
@@ -69,13 +123,26 @@ func (s *session) check(query string) (*statement, error) {
 	if len(tree.Statements) != 1 {
 		return nil, &Error{Kind: NotAllowed, Message: "one statement at a time can be run"}
 	}
-	w := walker{names: map[string]bool{}}
+	w := walker{names: map[string]bool{}, columns: map[string]bool{}, single: map[string]bool{}, asked: map[string][]asked{}, count: map[string]int{}}
 	w.walk(tree.Statements[0].Node, 0)
-	st.shows = w.shows
-	for _, t := range w.tables {
-		st.reads = append(st.reads, strings.ToLower(t.name))
+	if err := s.db.judge(st, &w); err != nil {
+		return nil, err
 	}
-	return st, s.db.judge(st, &w)
+	word := next(query, st.start).word(query)
+	st.shows, st.describes = w.shows, word == "DESCRIBE" || word == "DESC" || word == "SHOW"
+	st.catalog = w.shows || len(w.tableFunctions) > 0
+	for _, t := range w.tables {
+		name := strings.ToLower(t.name)
+		st.reads = append(st.reads, name)
+		st.catalog = st.catalog || !slices.Contains(views, name) && !w.names[name]
+	}
+	if st.edits != nil {
+		if err := s.makeMacros(); err != nil {
+			return nil, err
+		}
+	}
+	st.demands, err = s.demands(&w)
+	return st, err
 }
 
 // split finds the SELECT in a query by its tokens.
@@ -185,6 +252,15 @@ type walker struct {
 	tables, tableFunctions, functions []reference
 	names                             map[string]bool // of common table expressions, in lower case
 	shows                             bool
+
+	tooLarge *reference // a call that could make too large a value
+	why      string
+
+	columns, single map[string]bool // folded: names in references to columns, and references of one name
+	aliases         []string        // folded: names that views have
+	whole           bool            // it may mean columns that it doesn't name
+	asked           map[string][]asked
+	count           map[string]int // how often a view is named
 }
 
 func (w *walker) walk(node any, depth int) {
@@ -210,11 +286,36 @@ func (w *walker) walk(node any, depth int) {
 func (w *walker) object(n map[string]any, depth int) {
 	switch {
 	case n["type"] == "BASE_TABLE":
-		w.tables = append(w.tables, refer(n, "table_name"))
+		t := refer(n, "table_name")
+		w.tables = append(w.tables, t)
+		alias, _ := n["alias"].(string)
+		w.aliases = append(w.aliases, fold(t.name), fold(alias))
+		w.count[strings.ToLower(t.name)]++
+	case n["class"] == "STAR" || n["type"] == "PIVOT":
+		w.whole = true
+	case n["type"] == "JOIN":
+		w.whole = w.whole || n["ref_type"] == "NATURAL"
+		w.mentions(n["using_columns"])
+	case n["class"] == "COLUMN_REF":
+		w.mentions(n["column_names"])
 	case n["type"] == "SHOW_REF" && depth == 1:
 		w.shows = true
 	case n["class"] == "FUNCTION":
-		w.functions = append(w.functions, refer(n, "function_name"))
+		f := refer(n, "function_name")
+		w.functions = append(w.functions, f)
+		children, _ := n["children"].([]any)
+		if !slices.Contains(schemas, strings.ToLower(f.schema)) { // actor.repeat(2): DuckDB takes what stands before for the first argument
+			children = append([]any{nil}, children...)
+		}
+		if why := grows(f.name, children); why != "" && w.tooLarge == nil {
+			w.tooLarge, w.why = &f, why
+		}
+	}
+	if renamed, _ := n["column_name_alias"].([]any); len(renamed) > 0 {
+		w.whole = true
+	}
+	if a := ask(n); a != nil {
+		w.asked[a.view] = append(w.asked[a.view], *a)
 	}
 	if name, ok := n["cte_name"].(string); ok {
 		w.names[strings.ToLower(name)] = true
@@ -226,6 +327,18 @@ func (w *walker) object(n map[string]any, depth int) {
 				name, _ := e["key"].(string)
 				w.names[strings.ToLower(name)] = true
 			}
+		}
+	}
+}
+
+// mentions notes the names of a reference to a column.
+func (w *walker) mentions(names any) {
+	list, _ := names.([]any)
+	for _, name := range list {
+		text, _ := name.(string)
+		w.columns[fold(text)] = true
+		if len(list) == 1 {
+			w.single[fold(text)] = true
 		}
 	}
 }
@@ -256,9 +369,12 @@ func (db *DB) judge(st *statement, w *walker) error {
 			return st.forbidden(f, "the function "+f.name+" is not allowed: a query can only read the lake's views")
 		}
 	}
+	if w.tooLarge != nil {
+		return st.forbidden(*w.tooLarge, w.why)
+	}
 	for _, t := range w.tables {
 		name, schema := strings.ToLower(t.name), strings.ToLower(t.schema)
-		if w.names[name] || schema == "information_schema" || schema == "pg_catalog" || db.relations[name] {
+		if w.names[name] || schema == "information_schema" || schema == "pg_catalog" || db.relations[name] || slices.Contains(views, name) {
 			continue
 		}
 		e := &Error{Kind: Unknown, Construct: t.name, Message: fmt.Sprintf("there is no table %q", t.name), Nearest: nearestOf(t.name, views)}

@@ -247,7 +247,7 @@ func TestLakeRecord(t *testing.T) {
 // TestLakePruning states that conditions on the time and on names reach Parquet's reader.
 func TestLakePruning(t *testing.T) {
 	db := open(t, lakeOf(t, lakeRecords), query.Options{})
-	rows, err := db.Query(ctx, "EXPLAIN SELECT eventid FROM $EDS_ID WHERE eventTime > '2023-01-07 00:00:00' AND eventName = 'X'")
+	rows, err := db.Query(ctx, "EXPLAIN SELECT eventid FROM $EDS_ID WHERE eventTime > '2023-01-07 00:00:00' AND eventName = 'DeleteBucket'")
 	plan := strings.Join(read(t, rows, err), "\n")
 	if _, scan, _ := strings.Cut(plan, "READ_PARQUET"); !strings.Contains(scan, "Filters:") || !strings.Contains(scan, "eventTime>") || strings.Contains(plan, "FILTER") {
 		t.Error(plan)

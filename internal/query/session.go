@@ -21,7 +21,13 @@ type session struct {
 	ctx    context.Context // the caller's, ended with ErrTimeout as its cause when time is over
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
+
+	abandoned bool // it still runs, and is closed when that ends
 }
+
+// grace is how long after its end a session waits for DuckDB to stop. DuckDB looks for that between the calls of a function
+// for some thousand values each, but not within one.
+const grace = 2 * time.Second
 
 func (db *DB) open(ctx context.Context) (*session, error) {
 	select {
@@ -43,6 +49,13 @@ func (db *DB) open(ctx context.Context) (*session, error) {
 }
 
 func (s *session) close() error {
+	if s.abandoned {
+		return nil
+	}
+	return s.end()
+}
+
+func (s *session) end() error {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
@@ -110,11 +123,38 @@ func (s *session) execute(statement *duckdb.Stmt, args []any) (*result, error) {
 	if err != nil {
 		return nil, errors.Join(err, statement.Close())
 	}
-	rows, err := statement.QueryContext(s.ctx, values)
-	if err != nil {
-		return nil, errors.Join(err, statement.Close())
+	type answer struct {
+		rows driver.Rows
+		err  error
 	}
-	return &result{rows, statement}, nil
+	done := make(chan answer, 1)
+	go func() {
+		rows, err := statement.QueryContext(s.ctx, values)
+		done <- answer{rows, err}
+	}()
+	var a answer
+	select {
+	case a = <-done:
+	case <-s.ctx.Done():
+		select {
+		case a = <-done:
+		case <-time.After(s.db.grace):
+			s.abandoned = true
+			s.db.abandoned.Add(1)
+			go func() {
+				if a := <-done; a.err == nil {
+					a.err = a.rows.Close()
+				}
+				_ = errors.Join(statement.Close(), s.end()) // nobody is left to tell
+				s.db.abandoned.Add(-1)
+			}()
+			return nil, s.ctx.Err()
+		}
+	}
+	if a.err != nil {
+		return nil, errors.Join(a.err, statement.Close())
+	}
+	return &result{a.rows, statement}, nil
 }
 
 // readsOnly is the last guard: DuckDB's own word for the kind of statement.

@@ -55,12 +55,13 @@ type Quarantine struct {
 // Status sums up what has been collected.
 func (db *DB) Status(ctx context.Context) (*Status, error) {
 	s := &Status{Snapshot: db.events.Time, Rows: db.events.Rows, Bytes: db.events.Bytes, DataFiles: int64(len(db.events.Files))}
-	if err := db.need(ctx, "log_files"); err != nil {
+	if err := db.fetch(ctx, "log_files", &everything); err != nil {
 		return nil, err
 	}
+	logFiles := "(" + db.viewSQL("log_files", &everything) + ")"
 	err := db.each(ctx, `SELECT count(*), coalesce(sum(size), 0), coalesce(sum(events), 0), coalesce(sum(duplicates), 0),
 			count(*) FILTER (status = 'quarantined'), min(first_event), max(last_event), max(collected_at)
-		FROM log_files`, nil, func(v []any) {
+		FROM `+logFiles, nil, func(v []any) {
 		s.LogFiles, s.LogBytes, s.Events, s.Duplicates, s.Quarantined = count(v[0]), count(v[1]), count(v[2]), count(v[3]), count(v[4])
 		s.First, s.Last, s.Collected = moment(v[5]), moment(v[6]), moment(v[7])
 	})
@@ -69,7 +70,7 @@ func (db *DB) Status(ctx context.Context) (*Status, error) {
 	}
 	err = db.each(ctx, `SELECT account, region, count(*), coalesce(sum(events), 0), min(first_event), max(last_event), max(collected_at),
 			coalesce(epoch(arg_max(collected_at - last_event, last_event)), 0)
-		FROM log_files WHERE status = 'collected' GROUP BY ALL ORDER BY ALL`, nil, func(v []any) {
+		FROM `+logFiles+` WHERE status = 'collected' GROUP BY ALL ORDER BY ALL`, nil, func(v []any) {
 		p := Place{Account: Text(v[0]), Region: Text(v[1]), LogFiles: count(v[2]), Events: count(v[3]),
 			First: moment(v[4]), Last: moment(v[5]), Collected: moment(v[6])}
 		p.LagSeconds, _ = v[7].(float64)
@@ -79,13 +80,13 @@ func (db *DB) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = db.each(ctx, `SELECT verdict, count(*) FROM log_files WHERE status = 'collected' GROUP BY ALL ORDER BY ALL`, nil, func(v []any) {
+	err = db.each(ctx, `SELECT verdict, count(*) FROM `+logFiles+` WHERE status = 'collected' GROUP BY ALL ORDER BY ALL`, nil, func(v []any) {
 		s.Verdicts = append(s.Verdicts, Verdict{Text(v[0]), count(v[1])})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s, db.each(ctx, `SELECT object, reason, collected_at FROM log_files WHERE status = 'quarantined'
+	return s, db.each(ctx, `SELECT object, reason, collected_at FROM `+logFiles+` WHERE status = 'quarantined'
 		ORDER BY collected_at DESC, object LIMIT ?`, []any{listed}, func(v []any) {
 		s.Quarantine = append(s.Quarantine, Quarantine{Text(v[0]), Text(v[1]), moment(v[2])})
 	})

@@ -65,7 +65,7 @@ func (db *DB) Summary(ctx context.Context, f Filter) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.needSpan(ctx, r, &f); err != nil {
+	if err := db.fetch(ctx, r.name, r.demand(&f)); err != nil {
 		return nil, err
 	}
 	from := r.from(db, &f) + " AS r" + w.sql()

@@ -1,6 +1,10 @@
 package query
 
-import "strings"
+import (
+	"context"
+	"fmt"
+	"strings"
+)
 
 // trinoMacros are Trino's functions that DuckDB lacks, or answers otherwise. They stand in the schema trino, where only
 // queries in the Lake's dialect find them (see rewriteLake): for others DuckDB's own functions keep their meaning.
@@ -104,6 +108,19 @@ var trinoRenamed = map[string]string{
 	"every": "bool_and", "regexp_split": "string_split_regex", "array_max": "list_max", "array_min": "list_min", "last_day_of_month": "last_day",
 	"transform": "list_transform", "filter": "list_filter", "truncate": "trunc", "sequence": "generate_series",
 	"if": "trino.if_else",
+}
+
+// makeMacros makes the macros, once.
+func (s *session) makeMacros() error {
+	s.db.macros.Do(func() {
+		for _, statement := range macroStatements() {
+			if _, err := s.conn.ExecContext(context.WithoutCancel(s.ctx), statement, nil); err != nil {
+				s.db.macroError = fmt.Errorf("setting DuckDB up: %w", err)
+				return
+			}
+		}
+	})
+	return s.db.macroError
 }
 
 // macroStatements returns the statements that make the macros.

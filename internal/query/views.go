@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,23 @@ var callColumns = []struct{ name, expr, doc string }{
 	{"resources", `e.resources`, "the resources accessed"},
 	{"source_object", `e.source_object`, "URL of the log file"},
 	{"source_index", `e.source_index`, "place of the record in the log file, from 0"},
+	{verdictColumn, `v.verdict`, verdictDoc},
+}
+
+// tokenColumns are the columns of calls that the end of a stream tells.
+var tokenColumns = []string{"input_tokens", "output_tokens", "inference_region"}
+
+const (
+	verdictColumn = "verdict"
+	verdictDoc    = "what is proven of that log file: verified, pending, unverifiable, failed; null when nobody looked yet"
+)
+
+// verdictSQL selects the verdict of each object that events come from. Where another content was collected from one object
+// later, it is the one that proves less: which of the two an event is from the lake doesn't tell.
+func verdictSQL(logFiles []lake.DataFile) string {
+	return `SELECT object, CASE max(CASE verdict WHEN 'failed' THEN 4 WHEN 'unverifiable' THEN 3 WHEN 'pending' THEN 1 WHEN 'verified' THEN 0 ELSE 2 END)
+		WHEN 4 THEN 'failed' WHEN 3 THEN 'unverifiable' WHEN 1 THEN 'pending' WHEN 0 THEN 'verified' END AS verdict
+	FROM (` + tableSQL(lake.LogFiles, logFiles) + `) WHERE status = 'collected' GROUP BY object`
 }
 
 // eventIDText is an event's id as text; the lake keeps one that is no UUID in extra.
@@ -77,6 +95,11 @@ func Columns(view string) []Column {
 		column.Doc = c.Doc
 		columns = append(columns, column)
 	}
+	if view == "events" {
+		column := newColumn(verdictColumn, "VARCHAR")
+		column.Doc = verdictDoc
+		columns = append(columns, column)
+	}
 	return columns
 }
 
@@ -99,24 +122,65 @@ func callTypes() []string {
 	return types
 }
 
-// viewStatements returns the statements that make the views over a table's files.
-func (db *DB) viewStatements(table string, files []lake.DataFile) []string {
-	if table == lake.LogFiles {
-		return []string{"CREATE OR REPLACE VIEW log_files AS " + tableSQL(lake.LogFiles, files)}
+// viewSQL is the SQL of a view for a demand.
+func (db *DB) viewSQL(view string, d *demand) string {
+	logFiles := db.logFiles.Files
+	if d.typesOnly {
+		logFiles = nil
 	}
-	return []string{
-		"CREATE OR REPLACE VIEW events AS " + tableSQL(lake.Events, files),
-		"CREATE OR REPLACE VIEW calls AS " + callsSQL("events", "events"),
-		"CREATE OR REPLACE VIEW " + lakeView + " AS " + lakeSQL(files),
+	files := d.chosen(db.events.Files)
+	switch view {
+	case "log_files":
+		return tableSQL(lake.LogFiles, logFiles)
+	case lakeView:
+		return lakeSQL(files)
+	case "calls":
+		between := demand{since: d.since, until: d.until, typesOnly: d.typesOnly}
+		return callsSQL(d, tableSQL(lake.Events, files), tableSQL(lake.Events, between.chosen(db.events.Files)),
+			tableSQL(lake.Events, d.around().chosen(db.events.Files)), verdictSQL(logFiles))
 	}
+	if !d.verdict {
+		return tableSQL(lake.Events, files)
+	}
+	return "SELECT e.*, v.verdict FROM (" + tableSQL(lake.Events, files) + ") AS e LEFT JOIN (" + verdictSQL(logFiles) + ") AS v ON v.object = e.source_object"
 }
 
-// tableSQL selects all rows of data files, with the table's columns, found by their ids: columns that a file has no
-// data of are null, and a table without files has all its columns too.
+// tableSQL selects all rows of data files, with the table's columns. Files that have them all are read as they are: DuckDB then
+// reads only those members of structs that a query names.
 func tableSQL(table string, files []lake.DataFile) string {
-	return columnsSQL(lake.Columns(table), files)
+	columns := lake.Columns(table)
+	var whole, others []lake.DataFile
+	for _, f := range files {
+		if f.Whole {
+			whole = append(whole, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	if len(whole) == 0 {
+		return columnsSQL(columns, others)
+	}
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = quoteName(c.Name)
+	}
+	text := "SELECT " + strings.Join(names, ", ") + " FROM read_parquet([" + pathList(whole) + "], hive_partitioning = false)"
+	if len(others) > 0 {
+		text += " UNION ALL " + columnsSQL(columns, others)
+	}
+	return text
 }
 
+func pathList(files []lake.DataFile) string {
+	paths := make([]string, len(files))
+	for i, file := range files {
+		paths[i] = quoteText(globQuote(file.Local))
+	}
+	return strings.Join(paths, ", ")
+}
+
+// columnsSQL selects columns of data files, found by their ids: columns that a file has no data of are null, and no files at
+// all have all columns too.
 func columnsSQL(columns []lake.Column, files []lake.DataFile) string {
 	parts := make([]string, len(columns))
 	if len(files) == 0 {
@@ -128,11 +192,7 @@ func columnsSQL(columns []lake.Column, files []lake.DataFile) string {
 	for i, c := range columns {
 		parts[i] = fmt.Sprintf("%d: {name: %s, type: %s, default_value: NULL}", c.ID, quoteText(c.Name), quoteText(sqlType(c)))
 	}
-	paths := make([]string, len(files))
-	for i, file := range files {
-		paths[i] = quoteText(globQuote(file.Local))
-	}
-	return "SELECT * FROM read_parquet([" + strings.Join(paths, ", ") + "], schema = MAP {" + strings.Join(parts, ", ") + "})"
+	return "SELECT * FROM read_parquet([" + pathList(files) + "], schema = MAP {" + strings.Join(parts, ", ") + "})"
 }
 
 // globQuote protects a path from being read as a pattern.
@@ -167,8 +227,13 @@ func sqlType(c lake.Column) string {
 	return "VARCHAR"
 }
 
-// callsSQL selects the AI calls among events, one row a call. Both arguments are relations with the columns of events:
-// the events to choose from, and those around them, which tell of copies and of the ends of streams.
+// otherRoles chooses the events that may be calls and are not primary, and some others. Parquet's reader filters by it; by IN
+// it would not.
+const otherRoles = `call_role BETWEEN 'copy' AND 'network'`
+
+// callsSQL selects the AI calls among events, one row a call, with the columns that are needed. The relations have the
+// columns of events: primary and others are what to choose calls from, around the events that tell of copies and of the ends of
+// streams; verdicts is of log files.
 //
 //   - A record of the API call is the call (call_role primary).
 //   - A data-event copy of it (copy) is the call only if the trail recorded nothing else of it, and then once.
@@ -176,29 +241,42 @@ func sqlType(c lake.Column) string {
 //     record tells of it.
 //   - The end of a stream (completion) is never a row: it gives its call the tokens and the Region where the model ran. It
 //     may stand in another log file, and there may be a data-event copy of it.
-func callsSQL(events, around string) string {
-	selected := make([]string, len(callColumns))
-	for i, c := range callColumns {
-		selected[i] = c.expr + " AS " + c.name
+func callsSQL(d *demand, primary, others, around, verdicts string) string {
+	var selected []string
+	for _, c := range callColumns {
+		if (d.tokens || !slices.Contains(tokenColumns, c.name)) && (d.verdict || c.name != verdictColumn) {
+			selected = append(selected, c.expr+" AS "+c.name)
+		}
 	}
-	return `SELECT ` + strings.Join(selected, ", ") + ` FROM (
-	SELECT * FROM ` + events + ` WHERE call_role = 'primary'
+	text := `SELECT ` + strings.Join(selected, ", ") + ` FROM (
+	SELECT * FROM (` + primary + `) WHERE call_role = 'primary'`
+	if !d.primaryOnly {
+		text += `
 	UNION ALL
-	SELECT * FROM ` + events + ` AS s
-	WHERE s.call_role BETWEEN 'copy' AND 'network' -- which Parquet's reader filters by; by IN it would not
+	SELECT * FROM (` + others + `) AS s
+	WHERE ` + otherRoles + `
 	AND (s.call_role = 'copy' AND s.parent_request_id IS NULL OR s.call_role = 'network' AND s."errorCode" = 'VpceAccessDenied')
 	AND NOT EXISTS (
-		SELECT 1 FROM ` + around + ` AS p
+		SELECT 1 FROM (` + around + `) AS p
 		WHERE p.call_role = 'primary' AND p."requestID" = s."requestID"
 		AND p."recipientAccountId" IS NOT DISTINCT FROM s."recipientAccountId")
 	QUALIFY row_number() OVER (
 		PARTITION BY coalesce(s."requestID", CAST(s."eventID" AS VARCHAR), s.source_object || ' ' || s.source_index), s."recipientAccountId"
-		ORDER BY s.call_role, s."eventTime", s."eventID") = 1
-) AS e LEFT JOIN (
+		ORDER BY s.call_role, s."eventTime", s."eventID") = 1`
+	}
+	text += `
+) AS e`
+	if d.tokens {
+		text += ` LEFT JOIN (
 	SELECT parent_request_id, "recipientAccountId" AS account, max(input_tokens) AS input_tokens,
 		max(output_tokens) AS output_tokens, max(inference_region) AS inference_region
-	FROM ` + around + ` WHERE parent_request_id IS NOT NULL GROUP BY ALL
+	FROM (` + around + `) WHERE parent_request_id IS NOT NULL GROUP BY ALL
 ) AS d ON d.parent_request_id = e."requestID" AND d.account IS NOT DISTINCT FROM e."recipientAccountId"`
+	}
+	if d.verdict {
+		text += ` LEFT JOIN (` + verdicts + `) AS v ON v.object = e.source_object`
+	}
+	return text
 }
 
 // streamTime is how long after a call began its record and the end of its stream may be apart.
