@@ -58,7 +58,7 @@ var schemas = []string{"", "main", "pg_catalog", "trino"}
 // maxValue is how large a value they may make, and maxRange how long a list of numbers that are given.
 const (
 	maxValue = 1 << 20
-	maxRange  = 10_000_000
+	maxRange = 10_000_000
 )
 
 // grows tells why a call of a function could make too large a value, or "".
