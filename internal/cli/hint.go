@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/aitrail/aitrail/internal/collect"
+	"github.com/aitrail/aitrail/internal/daemon"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/object"
 	"github.com/aitrail/aitrail/internal/provision/live"
@@ -38,6 +39,7 @@ var hints = []struct {
 	{is(os.ErrPermission), "check who owns the folder"},
 	{is(query.ErrTimeout), "give the query more time with --timeout, or have it read less: WHERE eventTime > now() - INTERVAL 1 DAY"},
 	{as[*query.Error], "aitrail query 'DESCRIBE events' shows the columns; views are events, calls and log_files"},
+	{as[*daemon.ConfigError], "docs/daemon.md describes the file; aitrail daemon --config FILE --check tries it"},
 	{as[usageError], "aitrail help shows the commands, aitrail COMMAND --help its flags"},
 }
 

@@ -29,6 +29,7 @@ type batch struct {
 	*lake.Batch
 	open   sync.WaitGroup
 	began  time.Time
+	ended  time.Time // when a log file was added last
 	mu     sync.Mutex
 	tally  tally
 	closed bool // no more files; whoever set it commits
@@ -50,6 +51,7 @@ func (bs *batches) begin() *batch {
 func (bs *batches) end(ctx context.Context, b *batch, t *tally) error {
 	b.mu.Lock()
 	if t != nil {
+		b.ended = bs.now()
 		b.tally.add(t)
 	}
 	full := b.tally.inflated >= bs.maxBytes
@@ -93,12 +95,20 @@ func (bs *batches) commit(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// commitAged commits the batch if it is old, whether or not log files are open in it: it waits for them.
+// commitAged commits the batch if it is old or nothing was added lately, whether or not log files are open in it: it
+// waits for them.
 func (bs *batches) commitAged(ctx context.Context) error {
 	bs.mu.Lock()
 	b := bs.current
 	bs.mu.Unlock()
-	if b == nil || bs.now().Sub(b.began) < bs.maxAge || !bs.close(b) {
+	if b == nil {
+		return nil
+	}
+	now := bs.now()
+	b.mu.Lock()
+	idle := b.tally.files > 0 && now.Sub(b.ended) >= bs.maxAge/5
+	b.mu.Unlock()
+	if !idle && now.Sub(b.began) < bs.maxAge || !bs.close(b) {
 		return nil
 	}
 	return bs.commit(ctx, b)

@@ -112,7 +112,7 @@ type Follower struct {
 	sources []string
 }
 
-// Follow options that differ from those of Collect: a batch is committed when it is this old.
+// followAge is the age at which a batch is committed when following; earlier when nothing was added for a fifth of it.
 const followAge = 5 * time.Second
 
 // NewFollower makes a follower of sources: folders, files, s3://bucket/prefix, sqs:URL, logs:GROUP, history:REGION,….

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"runtime"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // keyRow is the part of an event's row that identifies it.
@@ -26,15 +29,29 @@ type nameRow struct {
 // for the first call and after commits; a log file that another process collected meanwhile may be reported as not
 // collected: Commit drops it then.
 func (l *Lake) Collected(ctx context.Context, object string, size int64, etag string) (bool, error) {
-	l.mu.Lock()
-	known := l.collected != nil
-	l.mu.Unlock()
-	if !known {
-		if err := l.readCollected(ctx); err != nil {
-			return false, fmt.Errorf("lake %s: %w", l.d.root, err)
-		}
+	if err := l.firstCollected(ctx); err != nil {
+		return false, fmt.Errorf("lake %s: %w", l.d.root, err)
 	}
 	return l.status(&LogFile{Object: object, Size: size, ETag: etag}) != "", nil
+}
+
+// firstCollected reads log_files unless that was done before. Whoever asks meanwhile waits: a million rows take seconds.
+func (l *Lake) firstCollected(ctx context.Context) error {
+	l.mu.Lock()
+	known := l.known
+	l.mu.Unlock()
+	if known {
+		return nil
+	}
+	l.first.Lock()
+	defer l.first.Unlock()
+	l.mu.Lock()
+	known = l.known
+	l.mu.Unlock()
+	if known {
+		return nil
+	}
+	return l.readCollected(ctx)
 }
 
 // status returns the status of a log file in the lake, as far as memory knows; "" when it isn't there.
@@ -50,6 +67,8 @@ func (l *Lake) readCollected(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, f := range s.Files {
 		l.mu.Lock()
 		_, done := l.read[f.Path]
@@ -57,15 +76,21 @@ func (l *Lake) readCollected(ctx context.Context) error {
 		if done {
 			continue
 		}
-		statuses := map[fileKey]string{}
-		err := readRows(l.d, f.Path, func(_ int64, row *nameRow) error {
-			statuses[fileKeyOf(row.Object, row.Size, row.ETag)] = statusName(row.Status)
-			return ctx.Err()
+		g.Go(func() error {
+			statuses := map[fileKey]string{}
+			err := readRows(l.d, f.Path, func(_ int64, row *nameRow) error {
+				statuses[fileKeyOf(row.Object, row.Size, row.ETag)] = statusName(row.Status)
+				return ctx.Err()
+			})
+			if err != nil {
+				return err
+			}
+			l.know(f.Path, statuses)
+			return nil
 		})
-		if err != nil {
-			return err
-		}
-		l.know(f.Path, statuses)
+	}
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	l.know("", nil)
 	return nil
@@ -87,6 +112,8 @@ func (l *Lake) know(path string, statuses map[fileKey]string) {
 	}
 	if path != "" {
 		l.read[path] = struct{}{}
+	} else {
+		l.known = true
 	}
 	maps.Copy(l.collected, statuses)
 }

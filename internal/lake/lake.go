@@ -166,6 +166,8 @@ type Lake struct {
 	manifests map[string][]DataFile // by path
 	collected map[fileKey]string    // statuses of the log files in the lake; nil until asked for
 	read      map[string]struct{}   // the files of log_files that collected was made of
+	known     bool                  // collected is complete
+	first     sync.Mutex            // held while collected is read for the first time
 	keys      keyCache
 	chunks    []*chunk
 }
@@ -301,7 +303,7 @@ func (l *Lake) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.chunks, l.manifests, l.collected, l.keys = nil, map[string][]DataFile{}, nil, keyCache{}
-	l.read = map[string]struct{}{}
+	l.read, l.known = map[string]struct{}{}, false
 	return nil
 }
 

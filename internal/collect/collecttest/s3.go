@@ -137,16 +137,17 @@ func (s *S3) list(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *S3) content(key string) content {
-	c := content{Key: key, LastModified: "2026-01-01T00:00:00.000Z", ETag: etag(key), Size: s.Size}
+	c := content{Key: key, LastModified: "2026-01-01T00:00:00.000Z", ETag: `"` + ETag(key) + `"`, Size: s.Size}
 	if s.Size == 0 {
 		c.Size = int64(len(s.Body(key)))
 	}
 	return c
 }
 
-func etag(key string) string {
+// ETag is the ETag of the object with a key.
+func ETag(key string) string {
 	sum := md5.Sum([]byte(key))
-	return `"` + hex.EncodeToString(sum[:]) + `"`
+	return hex.EncodeToString(sum[:])
 }
 
 func (s *S3) get(w http.ResponseWriter, r *http.Request, key string) {
@@ -164,7 +165,7 @@ func (s *S3) get(w http.ResponseWriter, r *http.Request, key string) {
 		return
 	}
 	body := s.Body(key)
-	w.Header().Set("ETag", etag(key))
+	w.Header().Set("ETag", `"`+ETag(key)+`"`)
 	w.Header().Set("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method == http.MethodGet {
