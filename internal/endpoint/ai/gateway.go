@@ -20,9 +20,11 @@ import (
 // (https://docs.aws.amazon.com/bedrock-agentcore/latest/devguide/understanding-gateway-cloudtrail-log-entries.html).
 //
 // A gateway is called at its own host name, GATEWAY.gateway.bedrock-agentcore.REGION.amazonaws.com/mcp, or at the endpoint's
-// with the path /gateways/GATEWAY/mcp. Tokens are read, and refused when they are malformed, unsigned or out of date;
-// their signature is not checked: the identity provider's keys are elsewhere. Every tool's call is answered with a text.
-type gateway struct{}
+// with the path /gateways/GATEWAY/mcp. Tokens are read, and refused when they are malformed, unsigned or out of date. Those of a
+// gateway that was made with a JWT authorizer must also be for one of its audiences and clients; where the authorizer's
+// discovery URL is this machine's, their signature is checked with the keys found there. Keys elsewhere aren't fetched, and those
+// signatures not checked. Every tool's call is answered with a text.
+type gateway struct{ b *backend }
 
 const gatewayName = "bedrock-agentcore-gateway"
 
@@ -103,7 +105,11 @@ func withoutContent(message obj, name string, members ...string) obj {
 }
 
 // token is what a JSON Web Token says.
-type token struct{ headers, claims obj }
+type token struct {
+	headers, claims obj
+	signed          string // the part that is signed
+	signature       []byte
+}
 
 // parseToken reads a bearer token; ok is false for what is no signed token, or one that is out of date.
 func parseToken(authorization string, now time.Time) (t token, ok bool) {
@@ -123,6 +129,11 @@ func parseToken(authorization string, now time.Time) (t token, ok bool) {
 			return token{}, false
 		}
 	}
+	t.signed = parts[0] + "." + parts[1]
+	var err error
+	if t.signature, err = base64.RawURLEncoding.DecodeString(parts[2]); err != nil {
+		return token{}, false
+	}
 	alg := text(t.headers, "alg")
 	if alg == "" || strings.EqualFold(alg, "none") {
 		return token{}, false
@@ -141,6 +152,13 @@ func (g *gateway) Serve(c *awsapi.Call) (*awsapi.Response, error) {
 		return g.answer(c, 400, problem(nil, -32700, "Parse error"))
 	}
 	t, ok := parseToken(c.Request.Header.Get("Authorization"), c.Time)
+	if ok {
+		authorizer, err := g.authorizer(c)
+		if err != nil {
+			return nil, err
+		}
+		ok = authorizer.accepts(c.Request.Context(), &t)
+	}
 	if !ok {
 		return g.answer(c, 401, problem(in["id"], -32001, "Invalid Bearer token"))
 	}

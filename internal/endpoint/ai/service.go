@@ -51,7 +51,7 @@ func New(opts Options) []awsapi.Service {
 	for i, n := range names {
 		services[i] = bySigning[n]
 	}
-	return append(services, &mantle{b}, &gateway{})
+	return append(services, &mantle{b}, &gateway{b})
 }
 
 // backend is what the operations work on.
