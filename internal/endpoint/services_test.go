@@ -1,6 +1,7 @@
 package endpoint_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -196,6 +197,86 @@ func TestMantle(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.params, string(e.RequestParameters)); tt.params != "" && diff != "" {
 			t.Errorf("%s: %s", tt.operation, diff)
+		}
+	}
+}
+
+// TestMantleKeeps walks through what the Mantle keeps: what is made is got, listed, changed and gone, and recorded without
+// what files and responses say.
+func TestMantleKeeps(t *testing.T) {
+	c := newCast(t)
+	form := "--b\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nfine-tune\r\n--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"t.jsonl\"\r\n\r\na secret\r\n--b--\r\n"
+	ids := map[string]string{}
+	for _, tt := range []struct {
+		operation, body string
+		status          int
+		answer          string // a part of it
+		recorded        string // event name, category, read or write
+		keeps           string // what the answer's id is kept as
+	}{
+		{"POST /v1/organization/projects", `{"name":"assistant"}`, 200, `"status":"active"`, "CreateProject Management write", "PROJECT"},
+		{"POST /v1/organization/projects", `{}`, 400, "'name'", "CreateProject Management write", ""},
+		{"GET /v1/organization/projects", "", 200, `"name":"assistant"`, "ListProjects Management read", ""},
+		{"POST /v1/organization/projects/PROJECT", `{"name":"helper"}`, 200, `"name":"helper"`, "UpdateProject Management write", ""},
+		{"GET /v1/organization/projects/PROJECT", "", 200, `"name":"helper"`, "GetProject Management read", ""},
+		{"POST /v1/organization/projects/PROJECT/archive", "", 200, `"status":"archived"`, "ArchiveProject Management write", ""},
+		{"GET /v1/organization/projects/proj_none", "", 404, "proj_none", "GetProject Management read", ""},
+		{"POST /v1/files", form, 200, `"bytes":8`, "CreateFile Data write", "FILE"},
+		{"POST /v1/files", `{}`, 400, "form", "CreateFile Data write", ""},
+		{"GET /v1/files?purpose=fine-tune", "", 200, `"filename":"t.jsonl"`, "ListFiles Data read", ""},
+		{"GET /v1/files?purpose=batch", "", 200, `"data":[]`, "ListFiles Data read", ""},
+		{"GET /v1/files/FILE", "", 200, `"purpose":"fine-tune"`, "GetFile Data read", ""},
+		{"GET /v1/files/FILE/content", "", 200, "a secret", "GetFile Data read", ""},
+		{"POST /v1/fine_tuning/jobs", `{"model":"openai.gpt-oss-20b-1:0","training_file":"FILE"}`, 200, `"status":"queued"`, "CreateFineTuningJob Management write", "JOB"},
+		{"POST /v1/fine_tuning/jobs", `{"model":"openai.gpt-oss-20b-1:0","training_file":"file-none"}`, 400, "file-none", "CreateFineTuningJob Management write", ""},
+		{"GET /v1/fine_tuning/jobs/JOB", "", 200, `"training_file":"FILE"`, "GetFineTuningJob Management read", ""},
+		{"GET /v1/fine_tuning/jobs/JOB/events", "", 200, `"data":[]`, "GetFineTuningJob Management read", ""},
+		{"GET /v1/fine_tuning/jobs", "", 200, `"id":"JOB"`, "ListFineTuningJobs Management read", ""},
+		{"POST /v1/fine_tuning/jobs/JOB/cancel", "", 200, `"status":"cancelled"`, "CancelFineTuningJob Management write", ""},
+		{"POST /v1/fine_tuning/jobs/JOB/cancel", "", 400, "cancelled", "CancelFineTuningJob Management write", ""},
+		{"POST /v1/responses", `{"model":"openai.gpt-oss-120b-1:0","input":"a secret"}`, 200, `"object":"response"`, "CreateInference Data write", "RESPONSE"},
+		{"GET /v1/responses/RESPONSE", "", 200, `"status":"completed"`, "GetInference Data read", ""},
+		{"POST /v1/responses/RESPONSE/cancel", "", 400, "background", "CancelInference Data write", ""},
+		{"DELETE /v1/responses/RESPONSE", "", 200, `"deleted":true`, "DeleteInference Data write", ""},
+		{"GET /v1/responses/RESPONSE", "", 404, "RESPONSE", "GetInference Data read", ""},
+		{"POST /v1/responses", `{"model":"openai.gpt-oss-120b-1:0","input":"a secret","store":false}`, 200, `"object":"response"`, "CreateInference Data write", "RESPONSE"},
+		{"GET /v1/responses/RESPONSE", "", 404, "RESPONSE", "GetInference Data read", ""},
+		{"DELETE /v1/files/FILE", "", 200, `"deleted":true`, "DeleteFile Data write", ""},
+		{"GET /v1/files/FILE", "", 404, "FILE", "GetFile Data read", ""},
+	} {
+		named := func(s string) string {
+			for name, id := range ids {
+				s = strings.ReplaceAll(s, name, id)
+			}
+			return s
+		}
+		method, path, _ := strings.Cut(named(tt.operation), " ")
+		n := len(c.recorded())
+		kind := "application/json"
+		if tt.body == form {
+			kind = "multipart/form-data; boundary=b"
+		}
+		resp, answer := doSigned(t, method, c.url+path, named(tt.body), func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+c.key) }, "Content-Type", kind)
+		if resp.StatusCode != tt.status || !strings.Contains(answer, named(tt.answer)) {
+			t.Errorf("%s: %d %s", tt.operation, resp.StatusCode, answer)
+		}
+		if tt.keeps != "" {
+			var v struct{ ID string }
+			if err := json.Unmarshal([]byte(answer), &v); err != nil {
+				t.Fatal(err)
+			}
+			ids[tt.keeps] = v.ID
+		}
+		events := c.recorded()[n:]
+		if len(events) != 1 {
+			t.Fatalf("%s: %d events", tt.operation, len(events))
+		}
+		e, how := events[0], "write"
+		if e.ReadOnly == trailevent.True {
+			how = "read"
+		}
+		if got := e.EventName + " " + e.EventCategory + " " + how; got != tt.recorded || e.EventSource != "bedrock-mantle.amazonaws.com" || strings.Contains(string(e.AppendJSON(nil)), "secret") {
+			t.Errorf("%s: recorded as %s, want %s: %s", tt.operation, got, tt.recorded, e.AppendJSON(nil))
 		}
 	}
 }

@@ -49,7 +49,7 @@ func newTerraform(t *testing.T, b *bench) *terraform {
 	if mirror == "" {
 		t.Skip("Terraform's AWS provider is missing: AITRAIL_TERRAFORM_MIRROR names no folder that has registry.terraform.io/hashicorp/aws")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute)
 	t.Cleanup(cancel)
 	tf := &terraform{t: t, ctx: ctx, path: path, dir: t.TempDir()}
 	config := filepath.Join(tf.dir, "terraform.rc")

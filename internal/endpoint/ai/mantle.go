@@ -20,7 +20,8 @@ import (
 // events of its own event source, with the caller's metadata but nothing that was said
 // (https://docs.aws.amazon.com/bedrock/latest/userguide/logging-cloudtrail-mantle.html).
 //
-// Projects, files, fine-tuning and stored responses aren't served.
+// What it keeps (projects, files, fine-tuning jobs, responses) is in mantle_store.go. Reservations, customized models and what
+// else only IAM's actions tell of aren't served: nothing public says how they are called.
 type mantle struct{ b *backend }
 
 const (
@@ -48,6 +49,9 @@ func (m *mantle) Route(r *http.Request, _ []byte) (string, awsapi.Protocol, bool
 		return "ListModels", awsapi.RESTJSON, true
 	case r.Method == http.MethodGet && strings.HasPrefix(path, "/v1/models/"):
 		return "GetModel", awsapi.RESTJSON, true
+	}
+	if route, _ := keptBy(r); route != nil {
+		return route.operation, awsapi.RESTJSON, true
 	}
 	return "", awsapi.RESTJSON, false
 }
@@ -84,17 +88,21 @@ func (m *mantle) Describe(c *awsapi.Call) {
 	if c.Caller != nil && c.Caller.Bearer && c.Caller.CredentialID != "" {
 		params["bearerTokenType"] = "ABSK"
 	}
-	switch c.Operation {
-	case "CreateInference", "CountTokens":
-		r.Data, r.ReadOnly = true, c.Operation == "CountTokens"
+	r.ReadOnly = readsByName(c.Operation) || c.Operation == "CountTokens"
+	route, id := keptBy(c.Request)
+	switch {
+	case c.Operation == "CreateInference" || c.Operation == "CountTokens":
+		r.Data = true
 		params = with(params, keep(in, "model", "stream", "service_tier", "metadata"))
-		arn := project(c)
-		r.Resources = []cloudtrail.Resource{{AccountID: c.Account, Type: "AWS::BedrockMantle::Project", ARN: arn}}
+	case route != nil:
+		params = m.describeKept(c, route, id, params)
 	default:
-		r.ReadOnly = true
 		if id := strings.TrimPrefix(c.Request.URL.Path, "/v1/models/"); c.Operation == "GetModel" {
 			params["model"] = id
 		}
+	}
+	if r.Data {
+		r.Resources = []cloudtrail.Resource{{AccountID: c.Account, Type: "AWS::BedrockMantle::Project", ARN: project(c)}}
 	}
 	r.RequestParameters = params
 }
@@ -106,7 +114,9 @@ func (m *mantle) Access(c *awsapi.Call) []awsapi.Access {
 		needed = append(needed, awsapi.Access{Action: mantleName + ":CallWithBearerToken", Resource: "*"})
 	}
 	resource := "*"
-	if c.Record.Data {
+	if route, id := keptBy(c.Request); route != nil && route.kind == "project" && id != "" {
+		resource = fmt.Sprintf("arn:aws:bedrock-mantle:%s:%s:project/%s", c.Region, c.Account, id)
+	} else if c.Record.Data {
 		resource = project(c)
 	}
 	return append(needed, awsapi.Access{Action: mantleName + ":" + c.Operation, Resource: resource})
@@ -135,6 +145,9 @@ func (m *mantle) Serve(c *awsapi.Call) (*awsapi.Response, error) {
 			return nil, fail("not_found_error", 404, "The model does not exist.")
 		}
 		return plain(listedModel(f))
+	}
+	if route, id := keptBy(c.Request); route != nil {
+		return m.serveKept(c, route, id)
 	}
 	return m.infer(c)
 }
@@ -181,7 +194,13 @@ func (m *mantle) infer(c *awsapi.Call) (*awsapi.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return routed(path, t, in, r)
+	response := responseOf(c, t, r)
+	if path == "/v1/responses" {
+		if err := m.store(c, in, response); err != nil {
+			return nil, err
+		}
+	}
+	return routed(path, t, in, r, response)
 }
 
 // mantlePrompt reads the prompt of a route's body.
@@ -209,8 +228,8 @@ func mantlePrompt(k *call, path string, in obj) (prompt, *awsapi.Error) {
 	return chatFamily().read(in), nil
 }
 
-// routed is a reply in the form of a route.
-func routed(path string, t *target, in obj, r reply) (*awsapi.Response, error) {
+// routed is a reply in the form of a route; whole is that of the Responses API.
+func routed(path string, t *target, in obj, r reply, whole obj) (*awsapi.Response, error) {
 	streams := truth(in, "stream")
 	switch {
 	case strings.HasPrefix(path, "/anthropic/"):
@@ -219,7 +238,6 @@ func routed(path string, t *target, in obj, r reply) (*awsapi.Response, error) {
 		}
 		return plain(anthropicFamily().write(t, in, r))
 	case strings.HasPrefix(path, "/v1/responses"):
-		whole := responseOf(t, r)
 		if !streams {
 			return plain(whole)
 		}
@@ -240,11 +258,11 @@ func routed(path string, t *target, in obj, r reply) (*awsapi.Response, error) {
 }
 
 // responseOf is a reply as the Responses API has it.
-func responseOf(t *target, r reply) obj {
+func responseOf(c *awsapi.Call, t *target, r reply) obj {
 	content := []any{obj{"type": "output_text", "text": r.text, "annotations": []any{}}}
-	key := id(24, lowerDigits, t.id, r.text)
+	key := id(24, lowerDigits, t.id, c.ID)
 	return obj{
-		"id": "resp_" + key, "object": "response", "created_at": 0, "status": "completed", "model": t.id,
+		"id": "resp_" + key, "object": "response", "created_at": c.Time.Unix(), "status": "completed", "model": t.id,
 		"output": []any{obj{"id": "msg_" + key, "type": "message", "role": "assistant", "status": "completed", "content": content}},
 		"usage":  obj{"input_tokens": r.in, "output_tokens": r.out, "total_tokens": r.in + r.out},
 	}
