@@ -69,7 +69,7 @@ DIR/aws.env makes any AWS client use it:  . DIR/aws.env`,
 	f.StringVar(&opts.Organization, "organization", "", "have the account manage an organization of this `id`, as o-exampleorgid")
 	f.StringArrayVar(&opts.Members, "member", nil, "an `account` that is a member of the organization; once for each. Its keys are in DIR/accounts/ACCOUNT/aws.env")
 	f.StringArrayVar(&faults, "fault", nil, "have something go wrong on purpose: `NAME=SHARE`, as throttle=0.1; once for each (see docs/faults.md)")
-	f.StringVar(&opts.ForwardBedrock, "forward-bedrock", "", "have the OpenAI-compatible server at this `URL` answer Bedrock's Converse and InvokeModel; URL?model=NAME asks it for that model")
+	f.StringVar(&opts.ForwardBedrock, "forward-bedrock", "", "have the OpenAI-compatible server at this `URL` answer Converse and InvokeModel of models that chat; URL?model=NAME asks it for that model")
 	return c
 }
 

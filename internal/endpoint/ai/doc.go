@@ -20,9 +20,7 @@
 // What the catalog doesn't know is decided so: an event whose category it doesn't know is a management event; the errors
 // for what isn't there and for what is there already are the operation's modelled ones, whatever the name.
 //
-// What is not: 768 of the catalog's 3,584 operations are in no model of botocore 1.43.11. 488 are of no public SDK (most of
-// Claude Platform on AWS, SageMaker's MLflow, Amazon Q Developer, AWS Transform and others; one more, Bedrock's
-// PutFoundationModelEntitlement, is served by a rule), 80 are of clients that it hasn't (Lookout for Metrics and for Vision,
-// Agent Registry, transcription streams), and 200 are newer than it. SDKs can't call them; they are answered as unknown
-// operations and not recorded, but for those of Bedrock's Mantle and AgentCore's gateways that mantle.go and gateway.go serve.
+// What is not: 468 of the catalog's 3,584 operations, which no public SDK has; they are answered as unknown operations and
+// not recorded. Where the models of the others are from is in docs/endpoint.md. Without a model, and written by hand, are what
+// is public of Bedrock's Mantle, AgentCore's InvokeGateway, and Bedrock's PutFoundationModelEntitlement.
 package ai

@@ -27,7 +27,7 @@ type Options struct {
 	// OnBehalf is who a service is that has assumed a role to work for the account; nil when it may not. nil: services
 	// never do.
 	OnBehalf func(roleARN, session, service string, now time.Time) *awsapi.Identity
-	// Upstream answers Converse and, for Anthropic's models, InvokeModel. nil: all is answered without a model.
+	// Upstream answers Converse and, for models that chat, InvokeModel. nil: all is answered without a model.
 	Upstream *upstream.Client
 }
 
