@@ -2,7 +2,7 @@
 GO ?= go
 FUZZTIME ?= 3s
 
-.PHONY: demo build test check bench fuzz generate
+.PHONY: demo build test infra check bench fuzz generate
 
 # The whole way on a local endpoint, from calls to answers. Needs no AWS account.
 demo: build
@@ -14,13 +14,24 @@ build:
 test:
 	$(GO) test ./...
 
+# The companion of aitrail up, and the tests of the Pulumi modules. The first compile takes minutes: the SDK for AWS is large.
+bin/aitrail-pulumi: FORCE
+	cd infra && $(GO) build -ldflags='-s -w' -o ../bin/aitrail-pulumi ./cmd/aitrail-pulumi
+
+infra:
+	cd infra && $(GO) test ./...
+	cd infra/plugin && $(GO) test ./...
+
+FORCE:
+
 # All that must hold before a change is merged.
 check:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) test -race -shuffle=on ./...
-	$(MAKE) fuzz
+	cd infra && $(GO) vet ./... && cd plugin && $(GO) vet ./...
+	$(MAKE) infra fuzz
 
 # Every fuzzer for a few seconds each: make fuzz FUZZTIME=1m for longer.
 fuzz:

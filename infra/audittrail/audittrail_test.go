@@ -75,6 +75,13 @@ func TestResourcesAreTheDesiredState(t *testing.T) {
 				if diff := cmp.Diff(after, r.after, cmpopts.EquateEmpty()); diff != "" {
 					t.Errorf("%s depends on (-desired +Pulumi):\n%s", d.ID, diff)
 				}
+				with := ""
+				if d.Of != "" && d.Kind != provision.KindRolePolicy {
+					with = "t-" + d.Of
+				}
+				if r.deletedWith != with {
+					t.Errorf("%s is deleted with %q, want %q", d.ID, r.deletedWith, with)
+				}
 				if !strings.Contains(r.parent, audittrail.Token+"::t") {
 					t.Errorf("%s: its parent is %s", d.ID, r.parent)
 				}

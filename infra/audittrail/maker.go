@@ -43,6 +43,11 @@ func (m *maker) make(r provision.Resource) error {
 	if len(after) > 0 {
 		opts = append(opts, pulumi.DependsOn(after))
 	}
+	if of := m.made[r.Of]; of != nil && r.Kind != provision.KindRolePolicy {
+		// Its settings go with a bucket or queue. So one that can't be deleted, because it isn't empty, stays closed. A role with
+		// a policy can't be deleted, so that goes first.
+		opts = append(opts, pulumi.DeletedWith(of))
+	}
 	if m.protect && r.Holds != "" {
 		opts = append(opts, pulumi.Protect(true))
 	}

@@ -22,6 +22,7 @@ const (
 // registered is a resource as Pulumi's engine would get it.
 type registered struct {
 	kind, name, parent string
+	deletedWith        string
 	inputs             resource.PropertyMap
 	after              []string // names of the resources that it depends on
 	protect            bool
@@ -45,6 +46,7 @@ func (e *engine) NewResource(a pulumi.MockResourceArgs) (string, resource.Proper
 		}
 		r.inputs = inputs
 		r.protect, r.parent = rpc.GetProtect(), rpc.GetParent()
+		r.deletedWith = rpc.GetDeletedWith()[strings.LastIndex(rpc.GetDeletedWith(), ":")+1:]
 		for _, urn := range rpc.GetDependencies() {
 			r.after = append(r.after, urn[strings.LastIndex(urn, "::")+2:])
 		}

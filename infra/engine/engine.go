@@ -140,7 +140,17 @@ func (r *run) down(ctx context.Context) error {
 	}
 	opts := []optdestroy.Option{optdestroy.SuppressProgress(), optdestroy.SuppressOutputs()}
 	var kept []string
-	if !r.All {
+	if r.All {
+		var protected []string
+		for _, res := range state.Resources {
+			if res.Protect {
+				protected = append(protected, shortName(string(res.URN)))
+			}
+		}
+		if len(protected) > 0 { // else the engine would delete all around it first
+			return &companion.Error{Code: companion.Protected, Text: "protected: " + strings.Join(protected, ", ")}
+		}
+	} else {
 		var urns []string
 		for _, res := range state.Resources {
 			if keeps(string(res.Type)) {

@@ -61,6 +61,9 @@ func (r *run) recover(ctx context.Context) error {
 		note("an earlier run was stopped while it changed %s: the next up or down looks up first what became of that", names(d.PendingOperations))
 		return nil
 	}
+	if r.Backend != "" && !r.Unlock {
+		return &companion.Error{Code: companion.Locked, Text: fmt.Sprintf("another run is changing %s, or was killed while it did", names(d.PendingOperations))}
+	}
 	note("an earlier run was stopped while it changed %s: looking up what became of that", names(d.PendingOperations))
 	have := map[resource.URN]bool{}
 	for _, res := range d.Resources {
@@ -157,19 +160,15 @@ func keeps(kind string) bool {
 }
 
 // unlock removes the locks that runs have left which were killed: with a local back end, those whose process is no more. With
-// Unlock in the request it removes any.
+// Unlock in the request it removes any. A run that is alive is an error: recover must not meddle with it.
 func (r *run) unlock(ctx context.Context) error {
 	if r.Unlock {
 		return r.stack.Cancel(ctx)
 	}
 	if r.Backend != "" {
-		return nil
+		return nil // the engine looks
 	}
-	dir := filepath.Join(r.Dir, "state", ".pulumi", "locks", "organization", program.Project, r.Stack)
-	files, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	locks, err := filepath.Glob(filepath.Join(r.locks(), "*.json"))
 	if err != nil {
 		return err
 	}
@@ -177,8 +176,7 @@ func (r *run) unlock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		name := filepath.Join(dir, f.Name())
+	for _, name := range locks {
 		text, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // its run has just ended
@@ -187,11 +185,14 @@ func (r *run) unlock(ctx context.Context) error {
 			return err
 		}
 		var lock struct {
-			PID      int    `json:"pid"`
-			Hostname string `json:"hostname"`
+			PID       int    `json:"pid"`
+			Username  string `json:"username"`
+			Hostname  string `json:"hostname"`
+			Timestamp string `json:"timestamp"`
 		}
-		if json.Unmarshal(text, &lock) != nil || lock.Hostname != host || lock.PID == 0 || alive(lock.PID) {
-			continue // pulumi says whose it is
+		if json.Unmarshal(text, &lock) != nil || lock.Hostname != host || lock.PID <= 0 || alive(lock.PID) {
+			return &companion.Error{Code: companion.Locked, Text: fmt.Sprintf(
+				"another run is at work on %s: pid %d of %s on %s, since %s", r.Stack, lock.PID, lock.Username, lock.Hostname, lock.Timestamp)}
 		}
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -199,6 +200,11 @@ func (r *run) unlock(ctx context.Context) error {
 		r.emit(companion.Message{Type: companion.Note, Text: fmt.Sprintf("removed the lock of an earlier run that was killed (process %d)", lock.PID)})
 	}
 	return nil
+}
+
+// locks is the folder where a local back end has the stack's locks.
+func (r *run) locks() string {
+	return filepath.Join(r.Dir, "state", ".pulumi", "locks", "organization", program.Project, r.Stack)
 }
 
 // passphraseFile is the file with the passphrase of a local back end. It is made once, of 256 random bits, readable by its owner

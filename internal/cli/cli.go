@@ -166,15 +166,22 @@ func (a *app) lakePath() (string, error) {
 	if dir := a.Getenv("AITRAIL_LAKE"); dir != "" {
 		return dir, nil
 	}
-	data := a.Getenv("XDG_DATA_HOME")
-	if data == "" {
-		home := a.Getenv("HOME")
-		if home == "" {
-			return "", usagef("there is no home folder to keep the lake in: give --lake or set AITRAIL_LAKE")
-		}
-		data = filepath.Join(home, ".local", "share")
+	data, err := a.dataDir()
+	if err != nil {
+		return "", fmt.Errorf("%w: give --lake or set AITRAIL_LAKE", err)
 	}
-	return filepath.Join(data, "aitrail", "lake"), nil
+	return filepath.Join(data, "lake"), nil
+}
+
+// dataDir is aitrail's folder in the user's data folder.
+func (a *app) dataDir() (string, error) {
+	if data := a.Getenv("XDG_DATA_HOME"); data != "" {
+		return filepath.Join(data, "aitrail"), nil
+	}
+	if home := a.Getenv("HOME"); home != "" {
+		return filepath.Join(home, ".local", "share", "aitrail"), nil
+	}
+	return "", usagef("HOME is not set: there is no home folder to keep things in")
 }
 
 // print writes rows to stdout in the chosen format.

@@ -49,7 +49,7 @@ func hint(err error) string {
 			return h.hint
 		}
 	}
-	return ""
+	return pulumiHint(err)
 }
 
 // trailLimit tells whether a Region has as many trails as it takes.

@@ -3,7 +3,7 @@
 // provider gives. It validates nothing: it is there for what the engine does, not for what AWS does.
 //
 // Environment: AWSTEST_DIR is the folder; AWSTEST_ACCOUNT the account of the credentials; AWSTEST_ADDR an address that is asked before and
-// after everything that changes something: it gets "before create aws:s3/bucket:Bucket NAME" and answers "go", or "fail TEXT".
+// after everything that changes something: it gets "before create aws:s3/bucket:Bucket NAME" and answers "go", "fail TEXT" or "die".
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/util/rpcutil"
@@ -45,6 +46,11 @@ func main() {
 		os.Exit(1)
 	}
 	fmt.Println(handle.Port) // the engine waits for it
+	if len(os.Args) > 1 {    // the engine's address: when it was killed, so is this
+		if err := rpcutil.Healthcheck(context.Background(), os.Args[1], time.Second, func() { os.Exit(1) }); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
 	<-handle.Done
 }
 
@@ -96,6 +102,9 @@ func (p *provider) fault(moment, op, kind, name string) error {
 	answer, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil {
 		return err
+	}
+	if answer == "die\n" {
+		os.Exit(1)
 	}
 	if text, failed := strings.CutPrefix(strings.TrimSpace(answer), "fail "); failed {
 		return errors.New(text)
@@ -257,7 +266,8 @@ func (p *provider) id(r record) string {
 	case "aws:sqs/queuePolicy:QueuePolicy":
 		return in("queueUrl")
 	case "aws:kms/key:Key":
-		return "1234abcd-12ab-34cd-56ef-1234567890ab"
+		files, _ := filepath.Glob(filepath.Join(p.dir, "*.json")) // another one each time
+		return fmt.Sprintf("1234abcd-12ab-34cd-56ef-%012d", len(files))
 	case "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration":
 		return p.region
 	}

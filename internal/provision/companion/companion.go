@@ -110,6 +110,7 @@ const (
 	BadPassphrase Code = "bad-passphrase" // the state was encrypted with another
 	NoPlugin      Code = "no-plugin"      // the AWS provider can't be had
 	NoStack       Code = "no-stack"       // nothing has been set up
+	Protected     Code = "protected"      // down would delete what is protected
 	NoCredentials Code = "no-credentials"
 	WrongAccount  Code = "wrong-account"
 	Interrupted   Code = "interrupted"
