@@ -111,6 +111,7 @@ type AuditTrail struct {
 	LogGroupArn pulumi.StringOutput `pulumi:"logGroupArn"` // with the ":*" that CloudTrail wants
 
 	QueueURL         pulumi.StringOutput `pulumi:"queueUrl"`
+	QueueArn         pulumi.StringOutput `pulumi:"queueArn"`
 	KmsKeyArn        pulumi.StringOutput `pulumi:"kmsKeyArn"`
 	InvocationBucket pulumi.StringOutput `pulumi:"invocationBucketName"`
 	LakeBucket       pulumi.StringOutput `pulumi:"lakeBucketName"`
@@ -184,7 +185,7 @@ func NewAuditTrail(ctx *pulumi.Context, name string, args *AuditTrailArgs, opts 
 	t.output(s, m)
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{
 		"bucketName": t.BucketName, "trailArn": t.TrailArn, "trailName": t.TrailName, "keyPrefix": t.KeyPrefix, "accountId": t.AccountID,
-		"region": t.Region, "roleArn": t.RoleArn, "logGroupName": t.LogGroup, "logGroupArn": t.LogGroupArn, "queueUrl": t.QueueURL,
+		"region": t.Region, "roleArn": t.RoleArn, "logGroupName": t.LogGroup, "logGroupArn": t.LogGroupArn, "queueUrl": t.QueueURL, "queueArn": t.QueueArn,
 		"kmsKeyArn": t.KmsKeyArn, "invocationBucketName": t.InvocationBucket, "lakeBucketName": t.LakeBucket, "databaseName": t.Database,
 		"workgroupName": t.Workgroup,
 	})

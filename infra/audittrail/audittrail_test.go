@@ -151,6 +151,7 @@ func TestOutputs(t *testing.T) {
 		func(a *audittrail.AuditTrail) pulumi.StringOutput { return a.LogGroup },
 		func(a *audittrail.AuditTrail) pulumi.StringOutput { return a.LogGroupArn },
 		func(a *audittrail.AuditTrail) pulumi.StringOutput { return a.QueueURL },
+		func(a *audittrail.AuditTrail) pulumi.StringOutput { return a.QueueArn },
 		func(a *audittrail.AuditTrail) pulumi.StringOutput { return a.KmsKeyArn },
 		func(a *audittrail.AuditTrail) pulumi.StringOutput { return a.InvocationBucket },
 		func(a *audittrail.AuditTrail) pulumi.StringOutput { return a.LakeBucket },
@@ -161,11 +162,11 @@ func TestOutputs(t *testing.T) {
 		"zero value": {
 			"ai-trail-111122223333-eu-central-1", "arn:aws:cloudtrail:eu-central-1:111122223333:trail/ai-trail", "ai-trail", "cloudtrail", account, region,
 			"arn:aws:iam::111122223333:role/ai-trail-cloudwatch-logs", "/aws/cloudtrail/ai-trail",
-			"arn:aws:logs:eu-central-1:111122223333:log-group:/aws/cloudtrail/ai-trail:*", queues + "ai-trail-log-files", "", "", "", "", "",
+			"arn:aws:logs:eu-central-1:111122223333:log-group:/aws/cloudtrail/ai-trail:*", queues + "ai-trail-log-files", "arn:aws:sqs:eu-central-1:111122223333:ai-trail-log-files", "", "", "", "", "",
 		},
 		"everything": {
 			"audit-logs", "arn:aws:cloudtrail:eu-central-1:111122223333:trail/audit", "audit", "ct", account, region,
-			"arn:aws:iam::111122223333:role/audit-role", "audit", "arn:aws:logs:eu-central-1:111122223333:log-group:audit:*", queues + "q", keyARN,
+			"arn:aws:iam::111122223333:role/audit-role", "audit", "arn:aws:logs:eu-central-1:111122223333:log-group:audit:*", queues + "q", "arn:aws:sqs:eu-central-1:111122223333:q", keyARN,
 			"audit-prompts", "audit-lake", "db", "wg",
 		},
 	} {

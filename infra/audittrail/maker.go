@@ -131,7 +131,7 @@ func (t *AuditTrail) output(s provision.Setup, m *maker) {
 	t.BucketName, t.TrailArn, t.TrailName, t.KeyPrefix = once("log-bucket", s.Bucket), m.arn, known(s.Trail), known(s.Prefix)
 	t.AccountID, t.Region = known(s.Account), known(s.Region)
 	t.RoleArn, t.LogGroup, t.LogGroupArn = once("role", s.RoleARN()), once("log-group", s.LogGroup), once("log-group", s.LogGroupARN())
-	t.QueueURL, t.KmsKeyArn = known(""), known("")
+	t.QueueURL, t.QueueArn, t.KmsKeyArn = known(""), once("queue", s.QueueARN()), known("")
 	if _, ok := m.made["queue"]; ok {
 		t.QueueURL = m.url
 	}

@@ -309,6 +309,14 @@ func coded(err error) error {
 		code = companion.WrongAccount
 	case unknownCredentials.MatchString(all):
 		code = companion.NoCredentials
+	case strings.Contains(all, "MaximumNumberOfTrailsExceeded"):
+		code = companion.TrailLimit
+	case strings.Contains(all, "InvalidEventSelectorsException"):
+		code = companion.UnknownType
+	case strings.Contains(all, "BucketAlreadyExists"), strings.Contains(all, "BucketAlreadyOwnedByYou"):
+		code = companion.BucketTaken
+	case strings.Contains(all, "AccessDenied"), strings.Contains(all, "UnauthorizedOperation"), strings.Contains(all, "is not authorized to perform"):
+		code = companion.AccessDenied
 	case strings.Contains(all, "no resource plugin"), strings.Contains(all, "could not download plugin"), strings.Contains(all, "failed to download plugin"), strings.Contains(all, "error installing plugin"), strings.Contains(all, "error downloading provider"):
 		code = companion.NoPlugin
 	case strings.Contains(all, "update canceled"), strings.Contains(all, "operation was canceled"), strings.Contains(all, "signal: interrupt"):

@@ -171,7 +171,7 @@ func TestRefusedHalfway(t *testing.T) {
 		return "go"
 	})
 	list, err := w.do(w.request(companion.Up, s))
-	if err == nil || !strings.Contains(err.Error(), "trail: ") || !strings.Contains(err.Error(), "already has 5 trails") {
+	if err == nil || !strings.Contains(err.Error(), "trail: ") || !strings.Contains(err.Error(), "already has 5 trails") || code(err) != companion.TrailLimit {
 		t.Errorf("got %v", err)
 	}
 	if got := list.steps("create", companion.Failed); !slices.Equal(got, []string{"trail"}) {

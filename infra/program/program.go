@@ -70,7 +70,7 @@ func deploy(ctx *pulumi.Context, s provision.Setup, protect bool, opts ...pulumi
 	}
 	for name, v := range map[string]pulumi.StringOutput{
 		"bucket_name": t.BucketName, "trail_arn": t.TrailArn, "trail_name": t.TrailName, "key_prefix": t.KeyPrefix, "account": t.AccountID, "region": t.Region,
-		"log_group_name": t.LogGroup, "log_group_arn": t.LogGroupArn, "role_arn": t.RoleArn, "queue_url": t.QueueURL, "kms_key_arn": t.KmsKeyArn,
+		"log_group_name": t.LogGroup, "log_group_arn": t.LogGroupArn, "role_arn": t.RoleArn, "queue_url": t.QueueURL, "queue_arn": t.QueueArn, "kms_key_arn": t.KmsKeyArn,
 		"invocation_bucket_name": t.InvocationBucket, "lake_bucket_name": t.LakeBucket, "database_name": t.Database, "workgroup_name": t.Workgroup,
 	} {
 		ctx.Export(name, v)

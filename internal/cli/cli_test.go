@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 		"aitrail": func() {
 			os.Exit(cli.Main(os.Args[1:], cli.World{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now}))
 		},
+		"fake-companion": fakeCompanion,
 	})
 }
 
@@ -48,6 +49,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("BUSY", busy.Addr().String())
 			e.Setenv("REALTRAIL", realTrail)
+			if fake, err := exec.LookPath("fake-companion"); err == nil {
+				e.Setenv("FAKE_COMPANION", fake)
+			}
 			e.Setenv("AITRAIL_LAKE", filepath.Join(e.WorkDir, "lake"))
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("TMPDIR", filepath.Join(e.WorkDir, "tmp"))

@@ -475,6 +475,7 @@ encrypted with, and are named. What was there before up stays as well.`,
 	}
 	f.add(c.Flags())
 	p.add(c.Flags())
+	c.Flags().BoolVar(&p.All, "all", false, "with --target aws: what holds something too; buckets must be empty")
 	return c
 }
 

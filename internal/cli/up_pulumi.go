@@ -36,6 +36,10 @@ var pulumiHints = map[companion.Code]string{
 	companion.NoStack:       "aitrail up makes the set-up; was it made with another --trail, --region, account, --backend or --stack?",
 	companion.Protected:     "aitrail up without --protect takes the protection away; nothing was taken down",
 	companion.NoCredentials: "log in to AWS (aws sso login, or AWS_PROFILE, AWS_ACCESS_KEY_ID …), then run the same command again",
+	companion.AccessDenied:  "the caller lacks this right; what was done stays, and the same command goes on from there",
+	companion.TrailLimit:    "a Region takes five trails: delete one (aws cloudtrail describe-trails), then run the same command again",
+	companion.BucketTaken:   "bucket names are the whole world's: choose another with --bucket",
+	companion.UnknownType:   "one data type that the Region doesn't know has CloudTrail refuse all: leave it out with --exclude",
 	companion.WrongAccount:  "the credentials are another account's than the one the set-up is for: choose others with AWS_PROFILE",
 	companion.Interrupted:   "run the same command again to go on from there",
 }
@@ -77,10 +81,8 @@ func (a *app) pulumi(ctx context.Context, verb companion.Verb, s provision.Setup
 	}
 	req := f.Request
 	req.Version, req.Verb, req.Setup, req.Dir = companion.Version, verb, s, filepath.Join(data, "pulumi")
-	view := &pulumiView{app: a, verb: verb}
-	for _, r := range s.Resources() {
-		view.desired = append(view.desired, r.ID)
-	}
+	req.Endpoint = a.Getenv("AWS_ENDPOINT_URL")
+	view := &pulumiView{app: a, verb: verb, desired: s.Resources(), changes: map[string]int{}}
 	err = talk(ctx, program, req, a.Stderr, view.message)
 	if err != nil {
 		view.halfway()
@@ -201,7 +203,7 @@ func listen(out io.Reader, message func(companion.Message) error) (*companion.Er
 type pulumiView struct {
 	*app
 	verb    companion.Verb
-	desired []string
+	desired []provision.Resource
 	plan    [][]any
 	done    []string
 	changes map[string]int
@@ -209,13 +211,26 @@ type pulumiView struct {
 	outputs map[string]any
 }
 
-// past and coming name Pulumi's operations as things done, and as things to do.
+// pastOps name Pulumi's operations as things done; comingOps are those that change something.
 var (
-	past = map[string]string{
-		"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "looked up", "read": "read", "import": "adopted",
+	pastOps = map[string]string{
+		"create": "created", "update": "updated", "replace": "replaced", "delete": "removed", "refresh": "looked up", "import": "adopted",
 	}
-	coming = []string{"create", "update", "replace", "delete"}
+	comingOps = []string{"create", "update", "replace", "delete"}
 )
+
+// named is the kind and name of a resource, as the desired state has it; of one that is not in it any more, as Pulumi has.
+func (v *pulumiView) named(m companion.Message) (kind, name string) {
+	for _, r := range v.desired {
+		if r.ID == m.Name {
+			return string(r.Kind), r.Name
+		}
+	}
+	if kind = awsType(m.Kind); m.ID != "" {
+		return kind, m.ID
+	}
+	return kind, m.Name
+}
 
 func (v *pulumiView) message(m companion.Message) error {
 	switch m.Type {
@@ -232,9 +247,6 @@ func (v *pulumiView) message(m companion.Message) error {
 	case companion.Step:
 		v.step(m)
 	case companion.Summary:
-		if m.Changes != nil {
-			v.changes = m.Changes
-		}
 		v.kept = append(v.kept, m.Kept...)
 	case companion.Output:
 		v.outputs = m.Outputs
@@ -243,25 +255,25 @@ func (v *pulumiView) message(m companion.Message) error {
 }
 
 func (v *pulumiView) step(m companion.Message) {
-	of := m.Name
-	if m.ID != "" {
-		of += "  " + m.ID
+	kind, name := v.named(m)
+	if m.Phase == companion.Planned || m.Phase == companion.Done {
+		v.changes[m.Op]++
 	}
 	switch m.Phase {
 	case companion.Planned:
-		if slices.Contains(coming, m.Op) {
-			v.plan = append(v.plan, []any{m.Op, m.Name, awsType(m.Kind), strings.Join(m.Changed, " ")})
+		if slices.Contains(comingOps, m.Op) {
+			v.plan = append(v.plan, []any{m.Op, kind, name, strings.Join(m.Changed, ", ")})
 		}
 	case companion.Done:
 		v.done = append(v.done, m.Name)
-		if word := past[m.Op]; word != "" && (m.Op != "refresh" || v.verbose) {
-			fmt.Fprintf(v.Stderr, "  · %-8s %s\n", word, of)
+		if word := pastOps[m.Op]; word != "" && (m.Op != "refresh" || v.verbose) {
+			fmt.Fprintf(v.Stderr, "  · %s %s %s\n", kind, name, word)
 		}
 	case companion.Failed:
-		fmt.Fprintf(v.Stderr, "  · could not %s %s\n", m.Op, of)
+		fmt.Fprintf(v.Stderr, "  · could not %s %s %s\n", m.Op, kind, name)
 	case companion.Started:
 		if v.verbose && m.Op != "same" {
-			fmt.Fprintf(v.Stderr, "  · to %s %s\n", m.Op, of)
+			fmt.Fprintf(v.Stderr, "  · to %s %s %s\n", m.Op, kind, name)
 		}
 	}
 }
@@ -279,45 +291,28 @@ func awsType(kind string) string {
 func (v *pulumiView) finish() error {
 	switch v.verb {
 	case companion.Preview:
-		if v.output == "table" && len(v.plan) == 0 {
-			_, err := fmt.Fprintln(v.Stdout, "nothing to change: the account is as the set-up says")
+		if err := v.print([]string{"action", "kind", "name", "changes"}, v.plan); err != nil {
 			return err
 		}
-		if err := v.print([]string{"change", "resource", "type", "properties"}, v.plan); err != nil {
-			return err
-		}
-		if v.output == "table" {
-			_, err := fmt.Fprintf(v.Stdout, "\n%s\n", v.count("to "))
-			return err
-		}
+		fmt.Fprintln(v.Stderr, v.count(func(op string) string { return "to " + op }))
 	case companion.Up, companion.Down:
-		fmt.Fprintf(v.Stderr, "%s\n", v.count(""))
+		fmt.Fprintln(v.Stderr, v.count(func(op string) string { return pastOps[op] }))
 		if len(v.kept) > 0 {
-			fmt.Fprintf(v.Stderr, "left, for what they hold: %s (--all takes them too; buckets must be empty)\n", strings.Join(v.kept, ", "))
+			fmt.Fprintf(v.Stderr, "left, for what they hold: %s (--all removes them too; buckets must be empty)\n", strings.Join(v.kept, ", "))
 		}
 	}
 	return nil
 }
 
 // count is how many resources there are by what is done with them.
-func (v *pulumiView) count(to string) string {
+func (v *pulumiView) count(word func(op string) string) string {
 	var parts []string
-	for _, op := range coming {
+	for _, op := range comingOps {
 		if n := v.changes[op]; n > 0 {
-			word := past[op]
-			if to != "" {
-				word = to + op
-			}
-			parts = append(parts, fmt.Sprintf("%d %s", n, word))
+			parts = append(parts, fmt.Sprintf("%d %s", n, word(op)))
 		}
 	}
-	if n := v.changes["same"]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%d as they should be", n))
-	}
-	if len(parts) == 0 {
-		return "nothing changed"
-	}
-	return strings.Join(parts, ", ")
+	return strings.Join(append(parts, fmt.Sprintf("%d unchanged", v.changes["same"])), ", ")
 }
 
 // halfway says of an up that failed what is there and what is missing.
@@ -326,9 +321,9 @@ func (v *pulumiView) halfway() {
 		return
 	}
 	var missing []string
-	for _, id := range v.desired {
-		if !slices.Contains(v.done, id) {
-			missing = append(missing, id)
+	for _, r := range v.desired {
+		if !slices.Contains(v.done, r.ID) {
+			missing = append(missing, r.ID)
 		}
 	}
 	if len(missing) > 0 {

@@ -113,6 +113,10 @@ const (
 	Protected     Code = "protected"      // down would delete what is protected
 	NoCredentials Code = "no-credentials"
 	WrongAccount  Code = "wrong-account"
+	AccessDenied  Code = "access-denied"
+	TrailLimit    Code = "trail-limit"
+	BucketTaken   Code = "bucket-taken"
+	UnknownType   Code = "unknown-type" // a data type that the Region doesn't know
 	Interrupted   Code = "interrupted"
 	Other         Code = "failed"
 )
