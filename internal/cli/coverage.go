@@ -320,34 +320,26 @@ func (w *wording) time(from, to time.Time) string {
 	return w.stamp(from) + " – " + w.stamp(to)
 }
 
-// gaps lists the gaps among spans, and the hours stopped apart from them.
+// gaps lists the gaps among spans, and after them what else isn't covered.
 func (w *wording) gaps(spans []coverage.Span) string {
 	var list []string
-	more := 0
-	for _, s := range spans {
-		text := ""
-		switch s.State {
-		case coverage.Gap:
-			text = "gap "
-		case coverage.Stopped:
-			text = "stopped "
-		case coverage.Unknown:
-			text = "unknown "
-		case coverage.Pending:
-			text = "pending "
-		default:
-			continue
+	for _, state := range []coverage.State{coverage.Gap, coverage.Stopped, coverage.Unknown, coverage.Pending} {
+		var times []coverage.Time
+		for _, s := range spans {
+			n := len(times) - 1
+			switch {
+			case s.State != state:
+			case n >= 0 && times[n].To.Equal(s.From):
+				times[n].To = s.To
+			default:
+				times = append(times, coverage.Time{From: s.From, To: s.To})
+			}
 		}
-		if len(list) == 3 {
-			more++
-			continue
+		if len(times) > 0 {
+			list = append(list, strings.TrimSpace(state.String()+" "+w.times(times)))
 		}
-		list = append(list, strings.TrimSpace(text+w.time(s.From, s.To)))
 	}
-	if more > 0 {
-		list = append(list, fmt.Sprintf("%d more", more))
-	}
-	return strings.Join(list, ", ")
+	return strings.Join(list, "; ")
 }
 
 // services are one row for each service, or for the services of which all is the same; of one service, where its places

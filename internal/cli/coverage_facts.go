@@ -45,12 +45,13 @@ func (a *app) facts(ctx context.Context, db *query.DB) (*coverage.Facts, error) 
 	if err != nil {
 		return nil, err
 	}
-	return f, each(ctx, db, `SELECT DISTINCT CASE WHEN starts_with(object, 's3://') THEN split_part(object, '/', 3) END FROM log_files ORDER BY 1 NULLS FIRST`,
-		func(v []any) {
-			if bucket, ok := v[0].(string); ok {
-				f.Buckets = append(f.Buckets, bucket)
-			}
-		})
+	err = each(ctx, db, `SELECT DISTINCT split_part(object, '/', 3) FROM log_files WHERE starts_with(object, 's3://') ORDER BY 1`,
+		func(v []any) { f.Buckets = append(f.Buckets, query.Text(v[0])) })
+	if err != nil {
+		return nil, err
+	}
+	// A copy in a folder may be of any bucket.
+	return f, each(ctx, db, `SELECT 1 FROM log_files WHERE starts_with(object, 'file://') LIMIT 1`, func([]any) { f.Buckets = nil })
 }
 
 // each calls f with the rows of a query's answer.
@@ -214,7 +215,7 @@ func statusesOf(ctx context.Context, l *lake.Lake, objects []string) (map[string
 }
 
 // askEvery is how long an answer about trails holds for a collector; their changes are events anyhow.
-const askEvery = 5 * time.Minute
+const askEvery = time.Minute
 
 // see asks CloudTrail what the trails record now, and keeps the answer.
 func (a *app) see(ctx context.Context) error {

@@ -8,13 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aitrail/aitrail/internal/coverage"
 	"github.com/aitrail/aitrail/internal/query"
 )
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Show what has been collected: log files, events, quarantine, verdicts",
+		Short: "Show what has been collected: log files, events, lag, rates, gaps, quarantine, verdicts",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withDB(c.Context(), query.Options{}, func(db *query.DB) error { return a.status(c.Context(), db) })
@@ -22,8 +23,48 @@ func (a *app) statusCommand() *cobra.Command {
 	}
 }
 
+// statusReport is what status shows: what was collected, how fast, and what of it is missing.
+type statusReport struct {
+	*query.Status
+	Rates   []rate                 `json:"rates"`
+	Arrived []coverage.PlaceReport `json:"arrived"`
+}
+
+// rate is how much was collected lately.
+type rate struct {
+	Hours    int   `json:"hours"` // the last ones
+	LogFiles int64 `json:"log_files"`
+	Events   int64 `json:"events"`
+}
+
+func (a *app) statusReport(ctx context.Context, db *query.DB) (*statusReport, error) {
+	var s statusReport
+	var err error
+	if s.Status, err = db.Status(ctx); err != nil {
+		return nil, err
+	}
+	for _, hours := range []int{1, 24} {
+		r := rate{Hours: hours}
+		err := each(ctx, db, `SELECT count(*), CAST(coalesce(sum(events), 0) AS BIGINT) FROM log_files
+			WHERE status = 'collected' AND collected_at > CAST(? AS TIMESTAMPTZ)`, func(v []any) {
+			r.LogFiles, _ = v[0].(int64)
+			r.Events, _ = v[1].(int64)
+		}, a.Now().Add(-time.Duration(hours)*time.Hour).UTC())
+		if err != nil {
+			return nil, err
+		}
+		s.Rates = append(s.Rates, r)
+	}
+	covered, err := a.coverageOf(ctx, db, coverage.Question{})
+	if err != nil {
+		return nil, err
+	}
+	s.Arrived = covered.Places
+	return &s, nil
+}
+
 func (a *app) status(ctx context.Context, db *query.DB) error {
-	s, err := db.Status(ctx)
+	s, err := a.statusReport(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -38,14 +79,15 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 	if a.output == "table" {
 		lag = "lag"
 	}
-	columns := []string{"account", "region", "log_files", "events", "first_event", "last_event", "collected_at", lag}
+	columns := []string{"account", "region", "log_files", "events", "first_event", "last_event", "collected_at", lag, "arrived", "gaps"}
 	var rows [][]any
 	for _, p := range s.Places {
 		behind := any(int64(p.LagSeconds))
 		if a.output == "table" {
 			behind = p.Lag.Round(time.Second).String()
 		}
-		rows = append(rows, []any{p.Account, p.Region, p.LogFiles, p.Events, p.First, p.Last, p.Collected, behind})
+		complete, gaps := a.arrivedAt(s.Arrived, p.Account, p.Region)
+		rows = append(rows, []any{p.Account, p.Region, p.LogFiles, p.Events, p.First, p.Last, p.Collected, behind, complete, gaps})
 	}
 	if a.output == "csv" {
 		return a.print(columns, rows)
@@ -59,6 +101,8 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 	if !s.First.IsZero() {
 		fmt.Fprintf(a.Stdout, "events from %s to %s\n", s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
 	}
+	fmt.Fprintf(a.Stdout, "collected in the last hour: %s events from %s log files; in the last day: %s from %s\n",
+		thousands(s.Rates[0].Events), thousands(s.Rates[0].LogFiles), thousands(s.Rates[1].Events), thousands(s.Rates[1].LogFiles))
 	for _, v := range s.Verdicts {
 		name := v.Verdict
 		if name == "" {
@@ -78,6 +122,27 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 		rows = append(rows, []any{q.Object, q.Reason, q.Collected})
 	}
 	return a.print([]string{"object", "reason", "collected_at"}, rows)
+}
+
+// arrivedAt tells what arrived of a place: the share in which it is complete, and the gaps.
+func (a *app) arrivedAt(places []coverage.PlaceReport, account, region string) (complete, gaps any) {
+	for _, p := range places {
+		if p.Account != account || p.Region != region || len(p.Spans) == 0 {
+			continue
+		}
+		if a.output == "csv" {
+			n := 0
+			for _, s := range p.Spans {
+				if s.State == coverage.Gap {
+					n++
+				}
+			}
+			return p.Complete, int64(n)
+		}
+		w := &wording{report: &coverage.Report{From: p.Spans[0].From, To: p.Spans[len(p.Spans)-1].To}}
+		return percent(p.Complete), w.gaps(p.Spans)
+	}
+	return nil, nil
 }
 
 // size writes a number of bytes for people.

@@ -63,7 +63,7 @@ func sighting(ctx context.Context, cfg aws.Config, t *types.Trail) (s coverage.S
 			Logging: aws.ToBool(status.IsLogging), MultiRegion: aws.ToBool(t.IsMultiRegionTrail), Organization: aws.ToBool(t.IsOrganizationTrail),
 			Validation: aws.ToBool(t.LogFileValidationEnabled), Bucket: aws.ToString(t.S3BucketName), Selectors: selectors(chosen),
 		},
-		Started: aws.ToTime(status.StartLoggingTime).UTC(), Stopped: aws.ToTime(status.StopLoggingTime).UTC(),
+		Started: aws.ToTime(status.StartLoggingTime).UTC().Truncate(time.Second), Stopped: aws.ToTime(status.StopLoggingTime).UTC().Truncate(time.Second),
 	}, nil
 }
 

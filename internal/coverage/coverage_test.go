@@ -113,6 +113,10 @@ func TestStates(t *testing.T) {
 			world: world{events: append(made[:2:2], event("02:00", "StopLogging", named), event("04:00", "StartLogging", named)), now: "09:30"}, kind: reads,
 			want: "covered 00:00-02:00 | stopped 02:00-04:00 | covered 04:00-08:00",
 		},
+		"it was started by nothing that was recorded, and digests began": {
+			world: world{events: append(made[:2:2], event("02:00", "StopLogging", named)), now: "09:30"}, kind: reads,
+			want: "covered 00:00-02:00 | stopped 02:00-04:00 | covered 04:00-08:00",
+		},
 		"the trail was deleted": {
 			world: world{events: append(made[:2:2], event("06:00", "DeleteTrail", named)), now: "09:30"}, kind: reads,
 			want: "covered 00:00-06:00 | stopped 06:00-08:00",
@@ -134,7 +138,12 @@ func TestStates(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			tt.digests("us-east-1", coverage.Covered, "", "00:00", tt.now[:2]+":00")
+			if strings.HasSuffix(name, "digests began") {
+				tt.digests("us-east-1", coverage.Covered, "", "00:00", "02:00")
+				tt.digests("us-east-1", coverage.Covered, "", "04:00", "09:00")
+			} else {
+				tt.digests("us-east-1", coverage.Covered, "", "00:00", tt.now[:2]+":00")
+			}
 			if tt.region == "" {
 				tt.region = "us-east-1"
 			}

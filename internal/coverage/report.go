@@ -268,23 +268,18 @@ func (f *Facts) course(t Trail, p Place) *course {
 	}
 	since := f.since(t)
 	c := &course{trail: t, on: follow(settings[logging], since), sets: follow(settings[selectors], since)}
+	for _, chain := range f.chains(t, p) {
+		c.on = c.on.resumed(chain)
+	}
 	off := func(at time.Time) bool { on, ok := c.on.at(at).is.(bool); return ok && !on }
 	organization := false
-	for _, a := range f.Arrived {
-		for _, chain := range a.Chains {
-			if chain.Trail != t.Name || chain.HomeRegion != t.HomeRegion || (Place{chain.Account, chain.Region}) != p {
-				continue
-			}
-			if chain.Account != t.Account && chain.Organization == "" {
-				continue
-			}
-			organization = organization || chain.Organization != ""
-			spans := chain.arrival(a.Verified, f.Now, off)
-			if c.arrives {
-				spans = merged(c.arrived, spans)
-			}
-			c.arrived, c.arrives = spans, true
+	for _, chain := range f.chains(t, p) {
+		organization = organization || chain.Organization != ""
+		spans := chain.arrival(f.verified(chain), f.Now, off)
+		if c.arrives {
+			spans = merged(c.arrived, spans)
 		}
+		c.arrived, c.arrives = spans, true
 	}
 	multi, org, bucketThen := follow(settings[multiRegion], since), follow(settings[organizationSetting], since), follow(settings[bucket], since)
 	c.reaches = func(at time.Time) (yes, sure bool) {
@@ -309,6 +304,50 @@ func (f *Facts) course(t Trail, p Place) *course {
 		return nil
 	}
 	return c
+}
+
+// chains returns the chains of a trail's digests at a place; several sources may have them.
+func (f *Facts) chains(t Trail, p Place) []*Chain {
+	var list []*Chain
+	for _, a := range f.Arrived {
+		for _, c := range a.Chains {
+			ours := c.Account == t.Account || c.Organization != ""
+			if ours && c.Trail == t.Name && c.HomeRegion == t.HomeRegion && (Place{c.Account, c.Region}) == p {
+				list = append(list, c)
+			}
+		}
+	}
+	return list
+}
+
+// verified is when the source of a chain was last verified.
+func (f *Facts) verified(c *Chain) time.Time {
+	for _, a := range f.Arrived {
+		if slices.Contains(a.Chains, c) {
+			return a.Verified
+		}
+	}
+	return time.Time{}
+}
+
+// resumed ends stops of logging where digests begin anew: what made a trail log again may have been recorded nowhere.
+func (k known) resumed(c *Chain) known {
+	var out known
+	for _, s := range k {
+		if s.is == false {
+			for _, d := range c.Spans {
+				if d.From.After(s.from) && (s.to.IsZero() || d.From.Before(s.to)) && (d.State == Covered || d.State == Gap) {
+					stop := s
+					stop.to = d.From
+					out = append(out, stop)
+					s.from, s.value = d.From, value{true, "digests began"}
+					break
+				}
+			}
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // since is from when on the lake would have the events of changes to a trail: those come in its home Region.

@@ -287,8 +287,8 @@ func (k known) at(t time.Time) value {
 }
 
 // follow turns points into spans. A change holds until the next one. What was seen at a time without any event before it
-// was so since `since`, from when on the lake would have the event of a change. Where something else is seen than was
-// known, a change was missed: it isn't known when.
+// was so since `since`, from when on the lake would have the event of a change. Where a change was missed, it isn't known
+// when it was.
 func follow(points []point, since time.Time) known {
 	var k known
 	for i, p := range points {
@@ -298,10 +298,16 @@ func follow(points []point, since time.Time) known {
 		}
 		if n := len(k) - 1; n >= 0 {
 			k[n].to = p.at
-			if p.seen && !reflect.DeepEqual(p.is, k[n].is) {
-				k[n].from = later(k[n].from, points[i-1].at)
-				k[n].value = value{note: "it was changed, and no event tells when"}
-			} else if reflect.DeepEqual(p.is, k[n].is) && p.is != nil {
+			_, put := p.is.(cloudtrail.Selectors)
+			same := reflect.DeepEqual(p.is, k[n].is) && p.is != nil
+			switch {
+			case p.seen && !same, !p.seen && same && put:
+				// A change was missed after the last time that the value was told. An event that sets what is set tells so too:
+				// selectors may have left out the event of their own change.
+				last := points[i-1].at
+				k[n].to = last
+				k = append(k, knownSpan{from: later(k[n].from, last), to: p.at, value: value{note: "it was changed, and no event tells when"}})
+			case same:
 				k[n].to = time.Time{} // nothing new: the earlier note says since when
 				continue
 			}
