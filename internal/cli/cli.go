@@ -111,7 +111,7 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 	}
 	root.AddCommand(a.demoCommand(), a.localCommand(), a.upCommand(), a.previewCommand(), a.downCommand(), a.outputsCommand(),
 		a.doctorCommand(), a.templateCommand(), a.collectCommand(), a.daemonCommand(), a.verifyCommand(), a.callsCommand(),
-		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.coverageCommand(), a.servicesCommand(), a.versionCommand())
+		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.coverageCommand(), a.probeCommand(), a.servicesCommand(), a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SuggestionsMinimumDistance = 2
 	root.Version = version()
