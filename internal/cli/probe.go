@@ -227,6 +227,9 @@ func modified(ctx context.Context, url string) (at time.Time) {
 // end prints what was found, and decides how the command ends.
 func (p *probing) end(ctx context.Context, timeout time.Duration) error {
 	if !p.report.Found {
+		if err := p.see(ctx); err != nil {
+			p.log().Debug("CloudTrail was not asked about trails", "cause", err)
+		}
 		db, err := query.Open(ctx, p.lake, query.Options{})
 		if err != nil {
 			return err
