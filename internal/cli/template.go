@@ -77,5 +77,5 @@ func otherwise(r provision.Resource) string {
 	}
 	return "aws bedrock put-model-invocation-logging-configuration --region " + r.Name + " --logging-config " +
 		`'{"s3Config":{"bucketName":"` + r.Text("BucketName") + `","keyPrefix":"` + r.Text("KeyPrefix") + `"},"textDataDeliveryEnabled":true,` +
-		`"imageDataDeliveryEnabled":true,"embeddingDataDeliveryEnabled":true,"videoDataDeliveryEnabled":true,"audioDataDeliveryEnabled":true}'`
+		`"imageDataDeliveryEnabled":true,"embeddingDataDeliveryEnabled":true,"videoDataDeliveryEnabled":true}'`
 }

@@ -182,7 +182,7 @@ func (s Setup) invocationResources(key []string) []Resource {
 		ID: "invocation-logging", Kind: KindInvocationLogging, Name: s.Region, DependsOn: []string{idInvocationBucket + "-policy"},
 		Properties: Properties{
 			"BucketName": s.InvocationBucket, "KeyPrefix": invocationPrefix, "TextDataDeliveryEnabled": true, "ImageDataDeliveryEnabled": true,
-			"EmbeddingDataDeliveryEnabled": true, "VideoDataDeliveryEnabled": true, "AudioDataDeliveryEnabled": true,
+			"EmbeddingDataDeliveryEnabled": true, "VideoDataDeliveryEnabled": true,
 		},
 	})
 }

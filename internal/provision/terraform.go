@@ -153,7 +153,7 @@ func tfResource(r Resource) block {
 	case KindInvocationLogging:
 		return of("aws_bedrock_model_invocation_logging_configuration", nil, inner("logging_config", args(
 			"text_data_delivery_enabled", "TextDataDeliveryEnabled", "image_data_delivery_enabled", "ImageDataDeliveryEnabled", "embedding_data_delivery_enabled", "EmbeddingDataDeliveryEnabled",
-			"video_data_delivery_enabled", "VideoDataDeliveryEnabled"), // the provider has no audio_data_delivery_enabled
+			"video_data_delivery_enabled", "VideoDataDeliveryEnabled"),
 			inner("s3_config", args("bucket_name", "BucketName", "key_prefix", "KeyPrefix"))))
 	case KindDatabase:
 		return of("aws_glue_catalog_database", args("name", "Name", "description", "Description", "location_uri", "LocationUri"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -129,6 +130,10 @@ func (a *account) plan(ctx context.Context, r provision.Resource) (Step, provisi
 		step.Action = Create
 	default:
 		step.Changes = difference(r.Properties, have)
+		if a.keyErr != nil && slices.ContainsFunc(step.Changes, func(c Change) bool { return strings.Contains(c.Want, provision.KeyARN) }) {
+			step.Action, step.Changes, step.Err = "", nil, a.keyErr // whether it is that key can't be told
+			break
+		}
 		switch len(step.Changes) {
 		case 0:
 		case len(r.Properties): // what is there is somebody else's, as other notifications of the bucket

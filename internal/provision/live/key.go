@@ -31,17 +31,14 @@ func (a *account) describeKey(ctx context.Context, id string) (*types.KeyMetadat
 
 func (a *account) readKey(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	k, err := a.describeKey(ctx, r.Name)
-	if err != nil || k == nil {
+	if a.keyErr = err; err != nil || k == nil {
 		return nil, err
 	}
+	a.keyARN = aws.ToString(k.Arn)
 	if k.KeyState != types.KeyStateEnabled && !a.removing {
 		return nil, &KeyError{r.Name, string(k.KeyState)}
 	}
-	have, err := a.keyProperties(ctx, k)
-	if err == nil {
-		a.keyARN = aws.ToString(k.Arn)
-	}
-	return have, err
+	return a.keyProperties(ctx, k)
 }
 
 func (a *account) keyProperties(ctx context.Context, k *types.KeyMetadata) (provision.Properties, error) {

@@ -169,7 +169,7 @@ func (a *account) readInvocationLogging(ctx context.Context, r provision.Resourc
 	have := provision.Properties{
 		"TextDataDeliveryEnabled": aws.ToBool(c.TextDataDeliveryEnabled), "ImageDataDeliveryEnabled": aws.ToBool(c.ImageDataDeliveryEnabled),
 		"EmbeddingDataDeliveryEnabled": aws.ToBool(c.EmbeddingDataDeliveryEnabled), "VideoDataDeliveryEnabled": aws.ToBool(c.VideoDataDeliveryEnabled),
-		"AudioDataDeliveryEnabled": aws.ToBool(c.AudioDataDeliveryEnabled), "log group": c.CloudWatchConfig,
+		"audio": c.AudioDataDeliveryEnabled, "log group": c.CloudWatchConfig,
 	}
 	if c.S3Config != nil {
 		have["BucketName"], have["KeyPrefix"] = aws.ToString(c.S3Config.BucketName), aws.ToString(c.S3Config.KeyPrefix)
@@ -180,14 +180,15 @@ func (a *account) readInvocationLogging(ctx context.Context, r provision.Resourc
 	return have, nil
 }
 
-// writeInvocationLogging leaves a log group that Bedrock writes to besides.
+// writeInvocationLogging leaves a log group that Bedrock writes to besides, and audio, which Terraform and Pulumi don't know.
 func (a *account) writeInvocationLogging(ctx context.Context, r provision.Resource, have provision.Properties, _ []string) (effect, error) {
 	on := func(name string) *bool { return aws.Bool(r.Bool(name)) }
 	group, _ := have["log group"].(*bedrocktypes.CloudWatchConfig)
+	audio, _ := have["audio"].(*bool)
 	in := &bedrock.PutModelInvocationLoggingConfigurationInput{LoggingConfig: &bedrocktypes.LoggingConfig{
 		S3Config: &bedrocktypes.S3Config{BucketName: aws.String(r.Text("BucketName")), KeyPrefix: aws.String(r.Text("KeyPrefix"))}, CloudWatchConfig: group,
 		TextDataDeliveryEnabled: on("TextDataDeliveryEnabled"), ImageDataDeliveryEnabled: on("ImageDataDeliveryEnabled"),
-		EmbeddingDataDeliveryEnabled: on("EmbeddingDataDeliveryEnabled"), VideoDataDeliveryEnabled: on("VideoDataDeliveryEnabled"), AudioDataDeliveryEnabled: on("AudioDataDeliveryEnabled"),
+		EmbeddingDataDeliveryEnabled: on("EmbeddingDataDeliveryEnabled"), VideoDataDeliveryEnabled: on("VideoDataDeliveryEnabled"), AudioDataDeliveryEnabled: audio,
 	}}
 	// Bedrock tries the bucket, whose new policy takes a while to be seen.
 	return something, eventually(ctx, func() error {
@@ -198,6 +199,7 @@ func (a *account) writeInvocationLogging(ctx context.Context, r provision.Resour
 
 func (a *account) removeInvocationLogging(ctx context.Context, _ provision.Resource, have provision.Properties) error {
 	group, _ := have["log group"].(*bedrocktypes.CloudWatchConfig)
+	audio, _ := have["audio"].(*bool)
 	if group == nil {
 		_, err := a.bedrock.DeleteModelInvocationLoggingConfiguration(ctx, &bedrock.DeleteModelInvocationLoggingConfigurationInput{})
 		return err
@@ -205,7 +207,7 @@ func (a *account) removeInvocationLogging(ctx context.Context, _ provision.Resou
 	on := func(name string) *bool { v, _ := have[name].(bool); return &v }
 	_, err := a.bedrock.PutModelInvocationLoggingConfiguration(ctx, &bedrock.PutModelInvocationLoggingConfigurationInput{LoggingConfig: &bedrocktypes.LoggingConfig{
 		CloudWatchConfig: group, TextDataDeliveryEnabled: on("TextDataDeliveryEnabled"), ImageDataDeliveryEnabled: on("ImageDataDeliveryEnabled"),
-		EmbeddingDataDeliveryEnabled: on("EmbeddingDataDeliveryEnabled"), VideoDataDeliveryEnabled: on("VideoDataDeliveryEnabled"), AudioDataDeliveryEnabled: on("AudioDataDeliveryEnabled"),
+		EmbeddingDataDeliveryEnabled: on("EmbeddingDataDeliveryEnabled"), VideoDataDeliveryEnabled: on("VideoDataDeliveryEnabled"), AudioDataDeliveryEnabled: audio,
 	}})
 	return err
 }

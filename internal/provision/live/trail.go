@@ -226,6 +226,11 @@ func selectorOf(s types.AdvancedEventSelector) provision.Selector {
 			out.FieldSelectors = append(out.FieldSelectors, provision.FieldSelector{Field: "and more of " + g.Field})
 		}
 	}
+	// Their order means nothing, and isn't always kept.
+	order := []string{"eventCategory", "resources.type", "resources.ARN"}
+	slices.SortStableFunc(out.FieldSelectors, func(a, b provision.FieldSelector) int {
+		return slices.Index(order, a.Field) - slices.Index(order, b.Field)
+	})
 	return out
 }
 
