@@ -33,6 +33,7 @@ var hints = []struct {
 	{as[*live.KeyError], "take its deletion back (aws kms cancel-key-deletion, enable-key), or use another with --kms-key"},
 	{as[*live.SelectorLimitError], "leave types out with --services or --exclude, or set up a trail of its own with --trail"},
 	{trailLimit, "a Region takes five trails: delete one (aws cloudtrail describe-trails), or add to one that is there with --trail, --bucket and --prefix"},
+	{untrusted, "aws organizations enable-aws-service-access --service-principal cloudtrail.amazonaws.com, in the organization's management account"},
 	{live.IsAccessDenied, "the caller lacks this right; what was done stays, and the same command goes on from there"},
 	{as[*live.PartialError], "what was done stays; the same command goes on from there"},
 	{is(errUnknown), "aitrail doctor --print-policy shows the rights that the checks need"},
@@ -54,6 +55,9 @@ func hint(err error) string {
 
 // trailLimit tells whether a Region has as many trails as it takes.
 func trailLimit(err error) bool { return live.HasCode(err, "MaximumNumberOfTrailsExceededException") }
+
+// untrusted tells whether an organization doesn't let CloudTrail in.
+func untrusted(err error) bool { return live.HasCode(err, "CloudTrailAccessNotEnabledException") }
 
 func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }

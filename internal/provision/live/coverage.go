@@ -46,13 +46,17 @@ func (d *doctor) trails(ctx context.Context) (list []*watched, complete bool) {
 	complete = true
 	for i := range out.TrailList {
 		t := &out.TrailList[i]
-		status, err := d.elsewhere(t).GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: t.TrailARN})
+		id := t.TrailARN
+		if aws.ToString(t.HomeRegion) == d.Region && !aws.ToBool(t.IsOrganizationTrail) {
+			id = t.Name
+		}
+		status, err := d.elsewhere(t).GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: id})
 		if err == nil && !aws.ToBool(status.IsLogging) {
 			continue
 		}
 		var selectors *cloudtrail.GetEventSelectorsOutput
 		if err == nil {
-			selectors, err = d.elsewhere(t).GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: t.TrailARN})
+			selectors, err = d.elsewhere(t).GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: id})
 		}
 		if err != nil {
 			c := Check{ID: "trail-" + aws.ToString(t.Name) + "-selectors", Title: "what the trail " + aws.ToString(t.Name) + " selects"}
@@ -264,7 +268,7 @@ func (d *doctor) selfRecording(trails []*watched) {
 // delivery asks how the trail's deliveries went.
 func (d *doctor) delivery(ctx context.Context) {
 	c := Check{ID: "delivery", Title: "log files, digests and events arrive", Status: OK}
-	status, err := d.trail.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: aws.String(d.TrailARN())})
+	status, err := d.trail.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: d.trailID()})
 	if HasCode(err, "TrailNotFoundException") {
 		return // a check of its own says so
 	}

@@ -55,7 +55,7 @@ func (a *account) keyProperties(ctx context.Context, k *types.KeyMetadata) (prov
 		return nil, err
 	}
 	return provision.Properties{
-		"Description": aws.ToString(k.Description), "EnableKeyRotation": rotation.KeyRotationEnabled, "KeyPolicy": aws.ToString(policy.Policy), "Tags": tags, "arn": aws.ToString(k.Arn),
+		"Description": aws.ToString(k.Description), "EnableKeyRotation": rotation.KeyRotationEnabled, "KeyPolicy": aws.ToString(policy.Policy), "Tags": tags, "id": aws.ToString(k.KeyId),
 	}, nil
 }
 
@@ -146,8 +146,8 @@ const keyWaitDays = 30
 
 // removeKey removes the alias after the key: by it a run that goes on finds the key.
 func (a *account) removeKey(ctx context.Context, r provision.Resource, have provision.Properties) error {
-	arn, _ := have["arn"].(string)
-	_, err := a.kms.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &arn, PendingWindowInDays: aws.Int32(keyWaitDays)})
+	id, _ := have["id"].(string)
+	_, err := a.kms.ScheduleKeyDeletion(ctx, &kms.ScheduleKeyDeletionInput{KeyId: &id, PendingWindowInDays: aws.Int32(keyWaitDays)})
 	if err != nil && !HasCode(err, "KMSInvalidStateException") { // it is to be deleted already
 		return err
 	}

@@ -1,7 +1,6 @@
 package live_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -142,20 +141,18 @@ func TestCloudFormationIsAccepted(t *testing.T) {
 	if err != nil {
 		t.Skip("cfn-lint is missing: the CloudFormation template has not been checked")
 	}
+	var paths []string
 	for name, s := range map[string]provision.Setup{"plain": here(), "every": every()} {
-		path := filepath.Join(t.TempDir(), name+".yaml")
 		text, leftOut := s.CloudFormation()
 		if (len(leftOut) > 0) != (name == "every") {
 			t.Errorf("%s: left out %v", name, leftOut)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		paths = append(paths, filepath.Join(t.TempDir(), name+".yaml"))
+		if err := os.WriteFile(paths[len(paths)-1], []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		var out bytes.Buffer
-		cmd := exec.CommandContext(t.Context(), lint, path)
-		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Run(); err != nil {
-			t.Errorf("%s: %v\n%s", name, err, out.String())
-		}
+	}
+	if out, err := exec.CommandContext(t.Context(), lint, paths...).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

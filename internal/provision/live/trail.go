@@ -31,6 +31,14 @@ func (e *SelectorLimitError) Error() string {
 	return fmt.Sprintf("the trail's own selectors have %d values and the set-up's %d, together more than the %d that a trail takes", e.Others, e.Ours, provision.MaxSelectorValues)
 }
 
+// trailID names the trail in calls: by its name, or where the organization's management account owns it by its ARN.
+func (a *account) trailID() *string {
+	if a.Organization == "" {
+		return &a.Trail
+	}
+	return aws.String(a.TrailARN())
+}
+
 func (a *account) readTrail(ctx context.Context, r provision.Resource) (provision.Properties, error) {
 	arn := a.TrailARN()
 	out, err := a.trail.DescribeTrails(ctx, &cloudtrail.DescribeTrailsInput{TrailNameList: []string{arn}, IncludeShadowTrails: aws.Bool(false)})
@@ -44,12 +52,12 @@ func (a *account) readTrail(ctx context.Context, r provision.Resource) (provisio
 	if have["Tags"], err = a.trailTags(ctx, arn); err != nil {
 		return nil, err
 	}
-	status, err := a.trail.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: &arn})
+	status, err := a.trail.GetTrailStatus(ctx, &cloudtrail.GetTrailStatusInput{Name: a.trailID()})
 	if err != nil {
 		return nil, err
 	}
 	have["IsLogging"] = aws.ToBool(status.IsLogging)
-	selectors, err := a.trail.GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: &arn})
+	selectors, err := a.trail.GetEventSelectors(ctx, &cloudtrail.GetEventSelectorsInput{TrailName: a.trailID()})
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +111,7 @@ func (a *account) writeTrail(ctx context.Context, r provision.Resource, have pro
 		if err := a.writeSelectors(ctx, r, provision.Properties{}, new(effect)); err != nil {
 			return something, err
 		}
-		_, err := a.trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: &arn})
+		_, err := a.trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: a.trailID()})
 		return something, err
 	}
 	done := nothing
@@ -111,7 +119,7 @@ func (a *account) writeTrail(ctx context.Context, r provision.Resource, have pro
 		return name != "Tags" && name != "IsLogging" && name != "AdvancedEventSelectors"
 	}) {
 		done = something
-		if err := a.updateTrail(ctx, r, arn); err != nil {
+		if err := a.updateTrail(ctx, r); err != nil {
 			return done, err
 		}
 	}
@@ -128,7 +136,7 @@ func (a *account) writeTrail(ctx context.Context, r provision.Resource, have pro
 	}
 	if slices.Contains(changed, "IsLogging") {
 		done = something
-		if _, err := a.trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: &arn}); err != nil {
+		if _, err := a.trail.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: a.trailID()}); err != nil {
 			return done, err
 		}
 	}
@@ -153,10 +161,10 @@ func (a *account) createTrail(ctx context.Context, r provision.Resource) error {
 	}, notYet()...)
 }
 
-func (a *account) updateTrail(ctx context.Context, r provision.Resource, arn string) error {
+func (a *account) updateTrail(ctx context.Context, r provision.Resource) error {
 	on := func(name string) *bool { return aws.Bool(r.Bool(name)) }
 	in := &cloudtrail.UpdateTrailInput{
-		Name: &arn, S3BucketName: aws.String(r.Text("S3BucketName")), S3KeyPrefix: aws.String(r.Text("S3KeyPrefix")),
+		Name: a.trailID(), S3BucketName: aws.String(r.Text("S3BucketName")), S3KeyPrefix: aws.String(r.Text("S3KeyPrefix")),
 		IsMultiRegionTrail: on("IsMultiRegionTrail"), IncludeGlobalServiceEvents: on("IncludeGlobalServiceEvents"),
 		EnableLogFileValidation: on("EnableLogFileValidation"), IsOrganizationTrail: on("IsOrganizationTrail"),
 		CloudWatchLogsLogGroupArn: aws.String(r.Text("CloudWatchLogsLogGroupArn")), CloudWatchLogsRoleArn: aws.String(r.Text("CloudWatchLogsRoleArn")),
@@ -171,7 +179,7 @@ func (a *account) updateTrail(ctx context.Context, r provision.Resource, arn str
 }
 
 func (a *account) removeTrail(ctx context.Context, _ provision.Resource, _ provision.Properties) error {
-	_, err := a.trail.DeleteTrail(ctx, &cloudtrail.DeleteTrailInput{Name: aws.String(a.TrailARN())})
+	_, err := a.trail.DeleteTrail(ctx, &cloudtrail.DeleteTrailInput{Name: a.trailID()})
 	return err
 }
 
@@ -276,7 +284,6 @@ func advancedOf(basic []types.EventSelector) (list []types.AdvancedEventSelector
 // PutEventSelectors, and the answer doesn't say which it was. So types are added to those the trail has by halves; what it
 // records never shrinks meanwhile. done becomes something when a selector was changed.
 func (a *account) writeSelectors(ctx context.Context, r provision.Resource, have provision.Properties, done *effect) error {
-	arn := a.TrailARN()
 	others, _ := have["others"].([]types.AdvancedEventSelector)
 	live, _ := have["AdvancedEventSelectors"].([]provision.Selector)
 	want, _ := r.Properties["AdvancedEventSelectors"].([]provision.Selector)
@@ -303,7 +310,7 @@ func (a *account) writeSelectors(ctx context.Context, r provision.Resource, have
 	}
 	changed = changed || len(now) > 0
 	put := func(list []provision.Selector) error {
-		in := &cloudtrail.PutEventSelectorsInput{TrailName: &arn, AdvancedEventSelectors: slices.Clone(others)}
+		in := &cloudtrail.PutEventSelectorsInput{TrailName: a.trailID(), AdvancedEventSelectors: slices.Clone(others)}
 		for _, s := range list {
 			in.AdvancedEventSelectors = append(in.AdvancedEventSelectors, advanced(s))
 		}
