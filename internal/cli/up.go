@@ -58,6 +58,7 @@ func (f *setupFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.services, "services", nil, "record data events of these `services` only, by their keys in aitrail services (default all)")
 	flags.StringSliceVar(&f.exclude, "exclude", nil, "record no data events of these `services or types` (bedrock, AWS::Lex::Bot …)")
 	flags.StringToStringVar(&f.tags, "tag", nil, "`key=value` on all that is made (default Name=TRAIL)")
+	flags.Lookup("tag").DefValue = ""
 }
 
 // resolve completes the set-up from its file and the flags, without asking AWS.
@@ -360,6 +361,7 @@ without charge.`,
 	f.add(c.Flags())
 	p.add(c.Flags())
 	c.Flags().StringToStringVar(&rates, "calls", nil, "calls a month, as `service=number`, to estimate what data events cost")
+	c.Flags().Lookup("calls").DefValue = ""
 	c.Flags().Float64Var(&price, "data-event-price", provision.DataEventPrice, "US `dollars` for 100,000 data events; the default is from "+provision.PriceSource)
 	return c
 }
