@@ -256,8 +256,8 @@ func startServer(addr, program string, args ...string) (*exec.Cmd, error) {
 		return nil, err
 	}
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			return cmd, c.Close()
+		if r, err := http.Get("http://" + addr + "/"); err == nil { // whatever it says: a connection alone may be taken before it serves
+			return cmd, r.Body.Close()
 		}
 	}
 	return nil, errors.Join(fmt.Errorf("%s does not answer at %s", program, addr), cmd.Process.Kill())
