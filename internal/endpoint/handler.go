@@ -112,7 +112,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // streams tells whether a request's body is an event stream, which is read while it is answered.
 func streams(r *http.Request) bool {
-	return sigv4.SignsEvents(r) || r.Method == http.MethodPost && r.Header.Get("Content-Type") == "application/vnd.amazon.eventstream"
+	return sigv4.SignsEvents(r) || !sigv4.Signed(r) && r.Header.Get("Content-Type") == "application/vnd.amazon.eventstream"
 }
 
 // readBody reads a request's whole body.
