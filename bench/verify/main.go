@@ -2,8 +2,10 @@
 //
 //	go run ./bench/verify -dir /tmp/bench-verify
 //
-// Online: one account and Region, 24 digests, 2,000 log files, on a local server that both `aitrail verify --full` and
-// `aws cloudtrail validate-logs` read from, in turns. Offline: an organization of 50 accounts in 4 Regions with 24 hours
+// Online: one account and Region, 24 digests, 2,000 log files, in a bucket of `aitrail local` that both `aitrail verify --full`
+// and `aws cloudtrail validate-logs` read from, in turns. With -latency, and with -memory, the bucket is a server that holds
+// its objects in memory and checks nothing, so that it costs both sides as little as can be. Public keys come from that server in
+// any case: the digests are made here. Offline: an organization of 50 accounts in 4 Regions with 24 hours
 // each, on disk, beside sha256sum over the same files as they are stored, and beside inflating and hashing them on all
 // cores. Every run is a process of its own; figures are medians. Log files are package corpus's. Without the AWS CLI the
 // first part is left out, and said so.
@@ -51,6 +53,7 @@ type bench struct {
 	dir, aitrail string
 	state        string // a folder for checkpoints, emptied before each run
 	runs, events int
+	memory       bool
 	latency      time.Duration
 	priv         *rsa.PrivateKey
 	out          io.Writer
@@ -63,6 +66,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&b.aitrail, "aitrail", "bin/aitrail", "the program")
 	flags.IntVar(&b.runs, "runs", 3, "runs of each side")
 	flags.IntVar(&b.events, "events", 100, "events a log file")
+	flags.BoolVar(&b.memory, "memory", false, "read from a server that does nothing else, instead of aitrail local")
 	flags.DurationVar(&b.latency, "latency", 0, "time that the server waits before each answer, as a bucket far away does")
 	inflate := flags.String("inflate", "", "internal: inflate and hash the log files of a folder")
 	if err := flags.Parse(args); err != nil {
@@ -109,9 +113,17 @@ func (b *bench) online(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	fmt.Fprintf(b.out, "online: 24 digests, %d log files, %.1f MB stored, %v before each answer\n", files.count, float64(files.stored)/1e6, b.latency)
-	env := []string{"AWS_ENDPOINT_URL=" + url, "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example",
-		"AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=", "AITRAIL_LAKE=" + b.state}
+	bucketEnv, from := []string{"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example"}, "a server in memory"
+	if !b.memory && b.latency == 0 {
+		from = "aitrail local"
+		var end func()
+		if bucketEnv, end, err = b.endpoint(ctx, s.objects); err != nil {
+			return fmt.Errorf("aitrail local: %w", err)
+		}
+		defer end()
+	}
+	fmt.Fprintf(b.out, "online, from %s: 24 digests, %d log files, %.1f MB stored, %v before each answer\n", from, files.count, float64(files.stored)/1e6, b.latency)
+	env := append(bucketEnv, "AWS_ENDPOINT_URL="+url, "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=", "AITRAIL_LAKE="+b.state)
 	cli := []string{"aws", "cloudtrail", "validate-logs", "--trail-arn", "arn:aws:cloudtrail:us-east-1:111122223333:trail/main",
 		"--s3-bucket", bucket, "--start-time", begin.Format(time.RFC3339), "--end-time", begin.Add(24 * time.Hour).Format(time.RFC3339)}
 	return b.compare(ctx, files, []side{
@@ -171,7 +183,7 @@ type side struct {
 
 // compare runs the sides in turns and prints their medians; ratios are to the first.
 func (b *bench) compare(ctx context.Context, files tally, sides []side) error {
-	times := make([][]time.Duration, len(sides))
+	times, cpu := make([][]time.Duration, len(sides)), make([][]time.Duration, len(sides))
 	for range b.runs {
 		for i, s := range sides {
 			if err := os.RemoveAll(b.state); err != nil {
@@ -182,6 +194,7 @@ func (b *bench) compare(ctx context.Context, files tally, sides []side) error {
 			start := time.Now()
 			out, err := c.CombinedOutput()
 			times[i] = append(times[i], time.Since(start))
+			cpu[i] = append(cpu[i], c.ProcessState.UserTime()+c.ProcessState.SystemTime())
 			if !strings.Contains(string(out), s.want) {
 				return fmt.Errorf("%s: %w\n%s", s.name, errors.Join(err, errors.New("it did not do its work")), out)
 			}
@@ -190,12 +203,13 @@ func (b *bench) compare(ctx context.Context, files tally, sides []side) error {
 	first := time.Duration(0)
 	for i, s := range sides {
 		slices.Sort(times[i])
+		slices.Sort(cpu[i])
 		t := times[i][len(times[i])/2]
 		if i == 0 {
 			first = t
 		}
-		fmt.Fprintf(b.out, "  %-32s %7.2f s  %7.0f files/s  %6.1f MB/s stored  ratio %.2f\n", s.name, t.Seconds(),
-			float64(files.count)/t.Seconds(), float64(files.stored)/1e6/t.Seconds(), first.Seconds()/t.Seconds())
+		fmt.Fprintf(b.out, "  %-32s %7.2f s  %7.0f files/s  %6.1f MB/s stored  ratio %5.2f  CPU %6.2f s\n", s.name, t.Seconds(),
+			float64(files.count)/t.Seconds(), float64(files.stored)/1e6/t.Seconds(), first.Seconds()/t.Seconds(), cpu[i][len(cpu[i])/2].Seconds())
 	}
 	return nil
 }

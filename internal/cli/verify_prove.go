@@ -8,6 +8,9 @@ import (
 	"path"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
+	"github.com/schollz/progressbar/v3"
+
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/coverage"
 	"github.com/aitrail/aitrail/internal/digest"
@@ -38,7 +41,7 @@ func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving)
 		return nil, err
 	}
 	url := src.store.URL(prefix)
-	opts := digest.Options{Prefix: prefix, From: p.from, To: p.to, Full: p.full, Now: a.Now()}
+	opts := digest.Options{Prefix: prefix, From: p.from, To: p.to, Full: p.full, Now: a.Now(), Gunzip: gunzip}
 	if points != nil {
 		opts.State = points.state(url, a.endpoint())
 		if p.keyFile != "" {
@@ -61,7 +64,9 @@ func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving)
 		arrived.logFile(object, v)
 		verdicts = append(verdicts, lake.Verdict{Object: object, Verdict: string(v.Verdict), Note: v.Reason})
 	}
+	done := a.verifyProgress(&opts)
 	report, err := digest.Verify(ctx, src, keys, opts)
+	done()
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +82,41 @@ func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving)
 		return nil, err
 	}
 	return report, a.keepState(points, url, src.bucket != "" && p.keyFile == "", p, report, arrived)
+}
+
+// gunzip makes the library's inflater that is faster than the standard one.
+func gunzip() digest.Gunzipper { return new(gzip.Reader) }
+
+// verifyProgress shows what has been verified, on a terminal only. How much there is isn't known before all has been listed.
+func (a *app) verifyProgress(opts *digest.Options) (done func()) {
+	if !isTerminal(a.Stderr) {
+		return func() {}
+	}
+	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(a.Stderr), progressbar.OptionSetDescription("verifying"), progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(), progressbar.OptionSetItsString("log files"), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+	logFile, digestFile := opts.LogFile, opts.Digest
+	var digests, failed int64
+	describe := func(v digest.Verdict) {
+		if v == digest.Failed {
+			failed++
+		}
+		text := "verifying, " + thousands(digests) + " digests"
+		if failed > 0 {
+			text += ", " + thousands(failed) + " failed"
+		}
+		bar.Describe(text)
+	}
+	opts.LogFile = func(v digest.FileVerdict) {
+		logFile(v)
+		describe(v.Verdict)
+		_ = bar.Add(1) // a bar that can't be drawn is no reason to stop
+	}
+	opts.Digest = func(v digest.DigestVerdict) {
+		digestFile(v)
+		digests++
+		describe(v.Verdict)
+	}
+	return func() { _ = bar.Finish() }
 }
 
 // endpoint is who public keys come from: "" for AWS.

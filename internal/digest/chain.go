@@ -164,7 +164,7 @@ func (c *chain) load(ctx context.Context, bucket string, l listed) *node {
 	}
 	defer file.Close()
 	var body bytes.Buffer
-	_, n.trailing, n.err = inflate(&body, file, MaxDigest, c.place.v.copied)
+	_, n.trailing, n.err = c.place.v.zips.inflate(&body, file, MaxDigest, c.place.v.copied)
 	if n.err != nil {
 		return n
 	}

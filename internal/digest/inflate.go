@@ -35,22 +35,43 @@ func (w *watched) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// A Gunzipper inflates gzip as compress/gzip's Reader does. From a reader that is an io.ByteReader it must not take more
+// than belongs to the members it has read.
+type Gunzipper interface {
+	io.Reader
+	Reset(io.Reader) error
+	Multistream(bool)
+}
+
 // inflater holds what inflating needs, to be used again.
 type inflater struct {
 	in     *bufio.Reader
-	gz     gzip.Reader
+	gz     Gunzipper
 	buffer []byte
 }
 
-var inflaters = sync.Pool{New: func() any {
-	return &inflater{in: bufio.NewReaderSize(nil, 64<<10), buffer: make([]byte, 64<<10)}
-}}
+// inflaters keeps inflaters for the next file.
+type inflaters struct {
+	make func() Gunzipper // nil: the standard library's
+	pool sync.Pool
+}
+
+func (p *inflaters) get() *inflater {
+	if f, ok := p.pool.Get().(*inflater); ok {
+		return f
+	}
+	f := &inflater{in: bufio.NewReaderSize(nil, 64<<10), gz: new(gzip.Reader), buffer: make([]byte, 64<<10)}
+	if p.make != nil {
+		f.gz = p.make()
+	}
+	return f
+}
 
 // inflate writes the content of src's first gzip member to w: what CloudTrail hashed. It returns the content's length
 // and how many bytes follow the member. Where plain is set, a file that isn't gzip is its own content.
-func inflate(w io.Writer, src io.Reader, limit int64, plain bool) (n, trailing int64, err error) {
-	f := inflaters.Get().(*inflater)
-	defer inflaters.Put(f)
+func (p *inflaters) inflate(w io.Writer, src io.Reader, limit int64, plain bool) (n, trailing int64, err error) {
+	f := p.get()
+	defer p.pool.Put(f)
 	source := &watched{r: src}
 	f.in.Reset(source)
 	defer f.in.Reset(nil)
@@ -72,7 +93,7 @@ func (f *inflater) run(w io.Writer, limit int64, plain bool) (n, trailing int64,
 			return 0, 0, err
 		}
 		f.gz.Multistream(false)
-		n, err = io.CopyBuffer(w, io.LimitReader(&f.gz, limit+1), f.buffer)
+		n, err = io.CopyBuffer(w, io.LimitReader(f.gz, limit+1), f.buffer)
 	}
 	if err == nil && n > limit {
 		err = fmt.Errorf("%w: over %d bytes", errTooLong, limit)

@@ -122,14 +122,14 @@ func (c *chain) checkLogFile(ctx context.Context, f LogFile, path string) (strin
 		return path, 0, &Finding{Kind: LogFileUnreadable, Detail: err.Error()}
 	}
 	defer file.Close()
-	size, finding := checkContent(file, f.HashValue, copied)
+	size, finding := c.checkContent(file, f.HashValue, copied)
 	return path, size, finding
 }
 
 // checkContent compares a file's content with its hash.
-func checkContent(file io.Reader, want string, copied bool) (int64, *Finding) {
+func (c *chain) checkContent(file io.Reader, want string, copied bool) (int64, *Finding) {
 	h := sha256.New()
-	size, trailing, err := inflate(h, file, MaxLogFile, copied)
+	size, trailing, err := c.place.v.zips.inflate(h, file, MaxLogFile, copied)
 	got := hex.EncodeToString(h.Sum(nil))
 	var read *readError
 	switch {

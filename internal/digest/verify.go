@@ -44,6 +44,9 @@ type Options struct {
 	// Excerpt means that the source holds some of the files only: that others are missing is no finding.
 	Excerpt bool
 
+	// Gunzip makes what files are inflated by; the standard library's when nil. Most of the time goes into it.
+	Gunzip func() Gunzipper
+
 	// Skip, if not nil, tells which accounts and Regions are passed over.
 	Skip func(account, region string) bool
 
@@ -64,7 +67,7 @@ func Verify(ctx context.Context, src Source, keys KeySource, opts Options) (*Rep
 	}
 	v := &verifier{
 		src: src, opts: opts, ring: newKeyring(keys), copied: src.Bucket() == "", seed: maphash.MakeSeed(),
-		open: make(chan struct{}, opts.Parallel),
+		open: make(chan struct{}, opts.Parallel), zips: inflaters{make: opts.Gunzip},
 		report: &Report{
 			From: opts.From, To: opts.To, Chains: []Chain{}, Findings: []Finding{},
 		},
@@ -90,6 +93,7 @@ type verifier struct {
 	ring   *keyring
 	copied bool
 	seed   maphash.Seed
+	zips   inflaters
 	open   chan struct{} // a slot for each file that may be open
 
 	mu      sync.Mutex
