@@ -9,6 +9,8 @@
 // each, on disk, beside sha256sum over the same files as they are stored, and beside inflating and hashing them on all
 // cores. Every run is a process of its own; figures are medians. Log files are package corpus's. Without the AWS CLI the
 // first part is left out, and said so.
+//
+// With -matrix it compares what is found, not how fast: see faults.
 package main
 
 import (
@@ -68,6 +70,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&b.events, "events", 100, "events a log file")
 	flags.BoolVar(&b.memory, "memory", false, "read from a server that does nothing else, instead of aitrail local")
 	flags.DurationVar(&b.latency, "latency", 0, "time that the server waits before each answer, as a bucket far away does")
+	matrix := flags.Bool("matrix", false, "compare what both find of a trail that was damaged in many ways, instead of how fast they are")
 	inflate := flags.String("inflate", "", "internal: inflate and hash the log files of a folder")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -90,6 +93,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	if b.priv, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
 		return err
+	}
+	if *matrix {
+		return b.matrix(ctx)
 	}
 	return errors.Join(b.online(ctx), b.offline(ctx))
 }
@@ -116,11 +122,12 @@ func (b *bench) online(ctx context.Context) error {
 	bucketEnv, from := []string{"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY=example"}, "a server in memory"
 	if !b.memory && b.latency == 0 {
 		from = "aitrail local"
-		var end func()
-		if bucketEnv, end, err = b.endpoint(ctx, s.objects); err != nil {
+		at, err := b.endpoint(ctx, s.objects)
+		if err != nil {
 			return fmt.Errorf("aitrail local: %w", err)
 		}
-		defer end()
+		defer at.stop()
+		bucketEnv = at.env
 	}
 	fmt.Fprintf(b.out, "online, from %s: 24 digests, %d log files, %.1f MB stored, %v before each answer\n", from, files.count, float64(files.stored)/1e6, b.latency)
 	env := append(bucketEnv, "AWS_ENDPOINT_URL="+url, "AWS_DEFAULT_REGION=us-east-1", "AWS_PAGER=", "AITRAIL_LAKE="+b.state)

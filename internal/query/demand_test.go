@@ -116,6 +116,7 @@ func TestFilesThatAQueryReads(t *testing.T) {
 		{`FROM events WHERE eventTime = '2026-05-07 10:00:00'`, "1", 1},
 		{`FROM events WHERE eventTime > TIMESTAMP '2026-05-20' - INTERVAL 2 DAY AND actor = 'ana'`, "1", 1},
 		{`FROM events WHERE eventTime > now() - INTERVAL 1 DAY`, "0", 0},
+		{`FROM cloudtrail_lake WHERE eventTime > current_timestamp - interval '1' day`, "0", 0},
 		{`FROM events WHERE actor = 'bob'`, "10", 10},
 		{`FROM events WHERE actor IN ('bob', 'ana')`, "20", 20},
 		{`FROM events WHERE actor = 'zoe'`, "0", 0},
