@@ -12,8 +12,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/collect"
@@ -25,6 +27,7 @@ import (
 
 // collectStage is what `aitrail collect` does.
 func collectStage(ctx context.Context, source, out string) (result, error) {
+	debug.SetMemoryLimit(collect.MemoryLimit())
 	l, err := lake.Open(ctx, out, lake.Options{Create: true})
 	if err != nil {
 		return result{}, err
@@ -143,7 +146,7 @@ func scanStage(ctx context.Context, source, _ string) (result, error) {
 				return 0, err
 			}
 			n := int64(0)
-			cloudtrail.JSON(buf.String()).Member("Records").Elements(func(cloudtrail.JSON) { n++ })
+			cloudtrail.JSON(unsafe.String(unsafe.SliceData(buf.Bytes()), buf.Len())).Member("Records").Elements(func(cloudtrail.JSON) { n++ })
 			return n, nil
 		}
 	})

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -70,6 +72,9 @@ Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn'
 				return err
 			}
 			defer l.Close()
+			if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT isn't set
+				debug.SetMemoryLimit(collect.MemoryLimit())
+			}
 			opts := collect.Options{Log: log, Now: a.Now, Settings: map[string]collect.Settings{}}
 			for _, source := range args {
 				opts.Settings[source] = sourceSettings(source, buckets)

@@ -3,6 +3,7 @@ package lake
 import (
 	"hash/maphash"
 	"reflect"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -263,17 +264,14 @@ func (c *columns) null() {
 // put appends a code to the column.
 func (c *columns) put(code uint32) {
 	col := &c.cols[c.at]
-	if missing := c.index() - len(col.codes); missing > 0 {
-		col.pad(missing)
+	for missing := c.index() - len(col.codes); missing > 0; missing-- {
+		col.codes = append(col.codes, 0)
+	}
+	if n := len(col.codes); n == cap(col.codes) && n >= 1024 { // grow once, not again and again
+		col.codes = slices.Grow(col.codes, max(chunkRows+1024-n, n/4))
 	}
 	col.codes = append(col.codes, code)
 	c.at++
-}
-
-func (c *column) pad(n int) {
-	for range n {
-		c.codes = append(c.codes, 0)
-	}
 }
 
 // text adds a text; "" is null where the column can be.
