@@ -12,7 +12,7 @@ import (
 
 // MemoryLimit returns the soft limit of memory (runtime/debug.SetMemoryLimit) that suits a process that only collects:
 // well above what it holds at a time, and below what the garbage collector would let it grow to.
-func MemoryLimit() int64 { return 192<<20 + int64(runtime.GOMAXPROCS(0))*64<<20 }
+func MemoryLimit() int64 { return 160<<20 + int64(runtime.GOMAXPROCS(0))*64<<20 }
 
 // batches hands out the batch that log files go into, and commits one when it is full and its files have ended. One
 // batch is filled while another is being committed; a third has to wait, which bounds memory.
