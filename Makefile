@@ -42,7 +42,7 @@ fuzz:
 
 # Speed, as ratios against named peers in one run; see docs/performance.md.
 bench: build
-	$(GO) run ./bench
+	dir=$$(mktemp -d) && $(GO) run ./bench -dir $$dir && $(GO) run ./bench/queries -dir $$dir; code=$$?; rm -rf $$dir; exit $$code
 	$(GO) run ./bench/verify
 	$(GO) run ./bench/load
 

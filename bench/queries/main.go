@@ -77,11 +77,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // prepare makes the corpus, the lake and the Parquet file, each unless an earlier run left it.
 func prepare(ctx context.Context, s settings, stderr io.Writer) error {
+	fmt.Fprintf(stderr, "corpus of %d events in %s\n", s.events, s.dir)
+	if _, err := corpus.Keep(s.dir, corpus.Options{Events: s.events, Seed: 1}); err != nil {
+		return err
+	}
 	return errors.Join(
-		once(s, "corpus", stderr, func(dir string) error {
-			_, err := corpus.Write(dir, corpus.Options{Events: s.events, Seed: 1})
-			return err
-		}),
 		once(s, "lake", stderr, func(dir string) error { return fill(ctx, dir, filepath.Join(s.dir, "corpus")) }),
 		once(s, "parquet", stderr, func(dir string) error { return sorted(ctx, filepath.Join(s.dir, "lake"), dir) }),
 	)
