@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"fmt"
 	"hash/maphash"
 	"reflect"
 	"slices"
@@ -49,7 +50,7 @@ const (
 // layoutOf derives the layout from a row's type.
 func layoutOf(row reflect.Type) *layout {
 	schema := parquet.SchemaOf(reflect.New(row).Interface())
-	w := parquet.NewGenericWriter[any](discard{}, schema, parquet.CreatedBy("aitrail", "lake format 1", ""))
+	w := parquet.NewGenericWriter[any](discard{}, schema, parquet.CreatedBy("aitrail", fmt.Sprint("lake format ", Version), ""))
 	if err := w.Close(); err != nil {
 		panic(err) // of a constant schema, to nowhere
 	}

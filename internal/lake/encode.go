@@ -25,7 +25,6 @@ type encoder struct {
 	offset int64 // in the file
 	footer format.FileMetaData
 
-	order  []uint32
 	codes  []uint32
 	reps   []byte  // repetition levels of codes; empty without lists
 	defs   []byte  // their definition levels; empty for required columns
