@@ -8,6 +8,7 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -25,6 +27,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 )
@@ -65,6 +68,9 @@ func (r *run) open(ctx context.Context) error {
 		return err
 	}
 	work := filepath.Join(r.Dir, "work")
+	if r.Backend != "" { // a stack's settings, with the salt of its passphrase, are the back end's
+		work += fmt.Sprintf("-%x", sha256.Sum256([]byte(r.Backend)))[:17]
+	}
 	if err := os.MkdirAll(work, 0o700); err != nil {
 		return err
 	}
@@ -96,6 +102,14 @@ func (r *run) open(ctx context.Context) error {
 
 func (r *run) do(ctx context.Context) error {
 	if r.Verb == companion.Outputs {
+		state, err := r.state(ctx)
+		if err != nil {
+			return err
+		}
+		isTrail := func(res apitype.ResourceV3) bool { return res.Type == "aws:cloudtrail/trail:Trail" }
+		if !slices.ContainsFunc(state.Resources, isTrail) { // outputs stay in the state when down has left something
+			return &companion.Error{Code: companion.NoStack, Text: fmt.Sprintf("there is no trail in the stack %s: it was never made, or was taken down", r.Stack)}
+		}
 		return r.outputs(ctx)
 	}
 	if err := r.unlock(ctx); err != nil {

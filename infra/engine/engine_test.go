@@ -87,6 +87,9 @@ func TestLife(t *testing.T) {
 	if len(left) != len(kept) || len(kept) == all || left["Trail "+s.TrailARN()] != "" {
 		t.Errorf("kept %v, AWS holds %v", kept, left)
 	}
+	if _, err := w.do(w.request(companion.Outputs, s)); code(err) != companion.NoStack {
+		t.Errorf("outputs after down: %v", err)
+	}
 	renewed := w.must(companion.Up, s)
 	if got := renewed.steps("create", companion.Done); len(got) != all-len(kept) {
 		t.Errorf("up after down made %v, and %v had been kept", got, kept)

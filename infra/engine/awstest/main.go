@@ -85,7 +85,11 @@ func (p *provider) write(r record) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(p.file(r.Type, r.ID), text, 0o600)
+	name := p.file(r.Type, r.ID)
+	if err := os.WriteFile(name+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
 }
 
 // fault asks the test whether to go on.
@@ -224,14 +228,33 @@ func (p *provider) Update(_ context.Context, in *pulumirpc.UpdateRequest) (*pulu
 }
 
 func (p *provider) Delete(_ context.Context, in *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
+	kind := string(urn.URN(in.Urn).Type())
 	err := p.change("delete", in.Urn, func() error {
-		err := os.Remove(p.file(string(urn.URN(in.Urn).Type()), in.Id))
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+		if kind == "aws:s3/bucket:Bucket" || kind == "aws:sqs/queue:Queue" { // its settings go with it
+			return p.remove(func(r record) bool { return r.ID == in.Id && r.Type[:6] == kind[:6] })
 		}
-		return err
+		return p.remove(func(r record) bool { return r.ID == in.Id && r.Type == kind })
 	})
 	return &emptypb.Empty{}, err
+}
+
+// remove removes the records that match.
+func (p *provider) remove(match func(record) bool) error {
+	files, err := filepath.Glob(filepath.Join(p.dir, "*.json"))
+	for _, name := range files {
+		text, readErr := os.ReadFile(name)
+		if errors.Is(readErr, fs.ErrNotExist) {
+			continue // somebody else was faster
+		}
+		var r record
+		if readErr = errors.Join(readErr, json.Unmarshal(text, &r)); readErr == nil && match(r) {
+			readErr = os.Remove(name)
+		}
+		if readErr != nil && !errors.Is(readErr, fs.ErrNotExist) {
+			err = errors.Join(err, readErr)
+		}
+	}
+	return err
 }
 
 func (p *provider) Invoke(_ context.Context, in *pulumirpc.InvokeRequest) (*pulumirpc.InvokeResponse, error) {
