@@ -21,19 +21,19 @@ import (
 // answers left.
 func (a *app) facts(ctx context.Context, db *query.DB) (*coverage.Facts, error) {
 	f := &coverage.Facts{Now: a.Now().UTC()}
-	events, err := trailEvents(ctx, db)
-	if err != nil {
-		return nil, err
-	}
 	points, err := a.checkpoints()
 	if err != nil {
 		return nil, err
 	}
-	var seen []coverage.Sighting
+	var saved savedState
 	if points != nil {
-		seen, f.Arrived = points.saved.Trails, points.saved.Arrived
+		saved = points.saved
 	}
-	f.History = coverage.NewHistory(events, seen)
+	log, err := trailEvents(ctx, db, saved.TrailLog)
+	if err != nil {
+		return nil, err
+	}
+	f.Arrived, f.History = saved.Arrived, coverage.NewHistory(log.Events, saved.Trails)
 	err = each(ctx, db, `SELECT coalesce(account, ''), coalesce(region, ''), count(*), min(first_event), max(last_event)
 		FROM log_files WHERE status = 'collected' GROUP BY ALL ORDER BY ALL`, func(v []any) {
 		files := coverage.Files{Place: coverage.Place{Account: query.Text(v[0]), Region: query.Text(v[1])}}
@@ -67,21 +67,56 @@ func each(ctx context.Context, db *query.DB, sql string, f func([]any), args ...
 	return rows.Err()
 }
 
-// trailEvents reads the events in which trails were made and changed.
-func trailEvents(ctx context.Context, db *query.DB) ([]coverage.Event, error) {
-	var events []coverage.Event
+// trailLog is the events in which trails were made and changed, of the log files that were collected until a time.
+type trailLog struct {
+	Until  time.Time        `json:"until,omitzero"`
+	Events []coverage.Event `json:"events"`
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// stragglers is how much later than it says a log file may have come into the lake.
+const stragglers = 10 * time.Minute
+
+// trailEvents adds to what is known the trails' events of log files that were collected since, and reads no others: it is
+// asked for with every answer.
+func trailEvents(ctx context.Context, db *query.DB, known trailLog) (trailLog, error) {
+	now := trailLog{Until: known.Until, Events: slices.Clone(known.Events)}
+	var first time.Time
+	err := each(ctx, db, `SELECT min(first_event), max(collected_at) FROM log_files
+		WHERE status = 'collected' AND collected_at > CAST(? AS TIMESTAMPTZ)`, func(v []any) {
+		first, _ = v[0].(time.Time)
+		if at, ok := v[1].(time.Time); ok {
+			now.Until = at.UTC()
+		}
+	}, later(known.Until.Add(-stragglers), time.Unix(0, 0)).UTC())
+	if err != nil || first.IsZero() {
+		return now, err
+	}
+	seen := map[string]bool{}
+	for _, e := range now.Events {
+		seen[e.Account+e.ID] = true
+	}
 	names := "'" + strings.Join(coverage.EventNames(), "', '") + "'"
-	err := each(ctx, db, `SELECT eventTime, eventName, requestParameters, recipientAccountId, awsRegion, actor, CAST(eventID AS VARCHAR)
-		FROM events WHERE eventSource = 'cloudtrail.amazonaws.com' AND eventTime IS NOT NULL AND coalesce(errorCode, '') = ''
+	err = each(ctx, db, `SELECT eventTime, eventName, requestParameters, recipientAccountId, awsRegion, actor, CAST(eventID AS VARCHAR)
+		FROM events WHERE eventSource = 'cloudtrail.amazonaws.com' AND eventTime >= CAST(? AS TIMESTAMPTZ) AND coalesce(errorCode, '') = ''
 			AND eventName IN (`+names+`) ORDER BY eventTime, source_object, source_index`, func(v []any) {
 		e := coverage.Event{
 			Name: query.Text(v[1]), Parameters: query.Text(v[2]), Account: query.Text(v[3]), Region: query.Text(v[4]),
 			Actor: query.Text(v[5]), ID: query.Text(v[6]),
 		}
 		e.Time, _ = v[0].(time.Time)
-		events = append(events, e)
-	})
-	return events, err
+		if e.ID == "" || !seen[e.Account+e.ID] {
+			now.Events = append(now.Events, e)
+		}
+	}, first.UTC())
+	slices.SortStableFunc(now.Events, func(a, b coverage.Event) int { return a.Time.Compare(b.Time) })
+	return now, err
 }
 
 // arrivals gathers during a verification what coverage needs to know of it.

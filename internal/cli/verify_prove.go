@@ -50,7 +50,7 @@ func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving)
 	}
 	var open openFiles
 	if l != nil {
-		if opts.Pauses, open, err = a.fromLake(ctx, l, url); err != nil {
+		if opts.Pauses, open, err = a.fromLake(ctx, l, url, points); err != nil {
 			return nil, err
 		}
 		opts.Again = open.since
@@ -179,17 +179,24 @@ func (o openFiles) rest(verdicts []lake.Verdict) []lake.Verdict {
 }
 
 // fromLake asks the lake for what bears on the verification of a source.
-func (a *app) fromLake(ctx context.Context, l *lake.Lake, url string) (pauses []digest.Pause, open openFiles, err error) {
+func (a *app) fromLake(ctx context.Context, l *lake.Lake, url string, points *checkpoints) (pauses []digest.Pause, open openFiles, err error) {
 	db, err := query.Open(ctx, l, query.Options{})
 	if err != nil {
 		return nil, open, err
 	}
 	defer db.Close()
-	events, err := trailEvents(ctx, db)
+	var known trailLog
+	if points != nil {
+		known = points.saved.TrailLog
+	}
+	log, err := trailEvents(ctx, db, known)
 	if err != nil {
 		return nil, open, err
 	}
-	for _, p := range coverage.NewHistory(events, nil).Pauses() {
+	if points != nil {
+		points.saved.TrailLog = log
+	}
+	for _, p := range coverage.NewHistory(log.Events, nil).Pauses() {
 		pauses = append(pauses, digest.Pause{Account: p.Account, Trail: p.Name, HomeRegion: p.HomeRegion, From: p.From, To: p.To, Detail: p.Note})
 	}
 	open.objects = map[string]string{}

@@ -47,6 +47,8 @@ type savedState struct {
 
 	Arrived map[string]*coverage.Arrived `json:"arrived"` // by URL
 	Trails  []coverage.Sighting          `json:"trails"`  // what CloudTrail answered about trails
+
+	TrailLog trailLog `json:"trail_log,omitzero"`
 }
 
 type savedKey struct {

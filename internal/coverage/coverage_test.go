@@ -250,6 +250,28 @@ func TestTwoTrails(t *testing.T) {
 	}
 }
 
+// TestOrganization has an organization's trail cover the places of its members, and no others.
+func TestOrganization(t *testing.T) {
+	const member = "222233334444"
+	w := &world{now: "09:30", events: []coverage.Event{
+		event("00:00", "CreateTrail", strings.Replace(created, "}", `,"isOrganizationTrail":true}`, 1)), event("00:00", "StartLogging", named),
+	}, arrived: &coverage.Arrived{}}
+	for _, account := range []string{account, member} {
+		w.arrived.Digest(coverage.Digest{Organization: "o-example", Account: account, Region: "us-east-1", Trail: "main", HomeRegion: "us-east-1",
+			From: at("00:00"), To: at("09:00"), State: coverage.Covered})
+	}
+	r := w.report(coverage.Question{Service: "comprehend", Since: at("00:00"), Until: at("08:00")})
+	if r.Covered != 1 || len(r.Places) != 2 {
+		t.Errorf("covered %v at %d places, want 1 at 2: %+v", r.Covered, len(r.Places), r.Issues)
+	}
+	w.events[0] = event("00:00", "CreateTrail", created)
+	w.arrived.Chains[1].Organization = ""
+	r = w.report(coverage.Question{Service: "comprehend", Account: member, Since: at("00:00"), Until: at("08:00")})
+	if r.Covered != 0 || r.Issues[0].State != coverage.Unknown {
+		t.Errorf("another account's trail of the same name: covered %v, %+v", r.Covered, r.Issues)
+	}
+}
+
 func TestIssuesAndShares(t *testing.T) {
 	w := &world{now: "09:30", events: []coverage.Event{event("00:00", "CreateTrail", created), event("00:00", "StartLogging", named)}}
 	for _, region := range []string{"us-east-1", "eu-west-1"} {

@@ -61,13 +61,13 @@ func See(list []Sighting, s Sighting) []Sighting {
 
 // An Event is what the lake has of a call that made or changed a trail. Failed calls are none.
 type Event struct {
-	Time       time.Time
-	Name       string // CreateTrail, UpdateTrail, PutEventSelectors, StartLogging, StopLogging, DeleteTrail
-	Parameters string // requestParameters
-	Account    string
-	Region     string
-	Actor      string
-	ID         string
+	Time       time.Time `json:"time"`
+	Name       string    `json:"name"`       // CreateTrail, UpdateTrail, PutEventSelectors, StartLogging, StopLogging, DeleteTrail
+	Parameters string    `json:"parameters"` // requestParameters
+	Account    string    `json:"account"`
+	Region     string    `json:"region"`
+	Actor      string    `json:"actor"`
+	ID         string    `json:"id"`
 }
 
 // EventNames are the eventNames, of cloudtrail.amazonaws.com, that a History is made of.
