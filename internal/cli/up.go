@@ -186,6 +186,8 @@ type place struct {
 	down  func(context.Context, func(live.Step)) error
 	read  func(context.Context) (provision.Outputs, error)
 	check func(context.Context) ([]live.Check, error)
+	// refused finds the data types that the Region doesn't know, by trying.
+	refused func(context.Context) ([]string, error)
 }
 
 // connect completes the set-up with the account and Region of the credentials, and checks it.
@@ -220,9 +222,10 @@ func (a *app) connect(ctx context.Context, f *setupFlags) (*place, error) {
 		apply: func(ctx context.Context, p func(live.Step)) (provision.Outputs, error) {
 			return live.Apply(ctx, cfg, s, p)
 		},
-		down:  func(ctx context.Context, p func(live.Step)) error { return live.Down(ctx, cfg, s, p) },
-		read:  func(ctx context.Context) (provision.Outputs, error) { return live.ReadOutputs(ctx, cfg, s) },
-		check: func(ctx context.Context) ([]live.Check, error) { return live.Examine(ctx, cfg, s) },
+		down:    func(ctx context.Context, p func(live.Step)) error { return live.Down(ctx, cfg, s, p) },
+		read:    func(ctx context.Context) (provision.Outputs, error) { return live.ReadOutputs(ctx, cfg, s) },
+		check:   func(ctx context.Context) ([]live.Check, error) { return live.Examine(ctx, cfg, s) },
+		refused: func(ctx context.Context) ([]string, error) { return live.Refused(ctx, cfg, s) },
 	}, nil
 }
 
@@ -244,7 +247,7 @@ With --target aws the Pulumi engine does it and keeps the state; --target local 
 				return err
 			}
 			if f.target == "aws" {
-				outputs, err := a.pulumi(c.Context(), companion.Up, at.setup, p)
+				outputs, err := a.upPulumi(c.Context(), at, p)
 				if err != nil {
 					return err
 				}
@@ -260,6 +263,24 @@ With --target aws the Pulumi engine does it and keeps the state; --target local 
 	f.add(c.Flags())
 	p.add(c.Flags())
 	return c
+}
+
+// upPulumi has Pulumi make the set-up. One data type that the Region doesn't know has CloudTrail refuse all, after the trail was
+// made: which it is is tried out on the trail, and the set-up made without it.
+func (a *app) upPulumi(ctx context.Context, at *place, p pulumiFlags) (map[string]any, error) {
+	outputs, err := a.pulumi(ctx, companion.Up, at.setup, p)
+	var e *companion.Error
+	if !errors.As(err, &e) || e.Code != companion.UnknownType {
+		return outputs, err
+	}
+	refused, tried := at.refused(ctx)
+	if tried != nil || len(refused) == 0 {
+		return outputs, errors.Join(err, tried)
+	}
+	s := at.setup.Defaults()
+	s.DataTypes = slices.DeleteFunc(slices.Clone(s.DataTypes), func(t string) bool { return slices.Contains(refused, t) })
+	fmt.Fprintf(a.Stderr, "%s does not know %s; going on without: --exclude %s has them not asked for again\n", s.Region, strings.Join(refused, ", "), strings.Join(refused, ","))
+	return a.pulumi(ctx, companion.Up, s, p)
 }
 
 // up applies the set-up, with progress.

@@ -115,6 +115,32 @@ func ReadOutputs(ctx context.Context, cfg aws.Config, s provision.Setup) (provis
 	return a.outputs(ctx)
 }
 
+// Refused finds out which of the set-up's data types the Region refuses, by putting the set-up's selectors on the trail as far as
+// they are taken; nothing else is changed. Another program that made the trail learns so what to leave out. Its error is
+// ErrNotSetUp where there is no trail to try on.
+func Refused(ctx context.Context, cfg aws.Config, s provision.Setup) ([]string, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	a := newAccount(cfg, s, nil)
+	for _, r := range a.Resources() {
+		if r.Kind != provision.KindTrail {
+			continue
+		}
+		have, err := a.readTrail(ctx, r)
+		if err == nil && have == nil {
+			err = ErrNotSetUp
+		}
+		if err == nil {
+			err = a.writeSelectors(ctx, r, have, new(effect))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("trail %s: %w", r.Name, err)
+		}
+	}
+	return a.leftOut, nil
+}
+
 // ErrNotSetUp means that the account has no such trail.
 var ErrNotSetUp = errors.New("is not set up")
 

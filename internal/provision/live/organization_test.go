@@ -64,11 +64,7 @@ func TestOrganization(t *testing.T) {
 	if out, err := live.ReadOutputs(t.Context(), cfg, s); err != nil || out.TrailARN != "arn:aws:cloudtrail:us-east-1:111122223333:trail/ai-trail" {
 		t.Errorf("outputs: %+v, %v", out, err)
 	}
-	var kept []string
-	for _, step := range down(t, e, s) {
-		kept = append(kept, step)
-	}
-	if !slices.Contains(kept, "trail: remove") {
-		t.Errorf("down: %v", kept)
+	if steps := down(t, e, s); !slices.Contains(steps, "trail: remove") {
+		t.Errorf("down: %v", steps)
 	}
 }
