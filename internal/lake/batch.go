@@ -358,6 +358,7 @@ func (b *Batch) Commit(ctx context.Context) (Result, error) {
 	b.done = &r
 	b.l.log.Info("batch committed", "batch", r.Batch, "files", r.Files, "events", r.Events,
 		"duplicates", r.Duplicates, "quarantined", r.Quarantined, "skipped", r.Skipped)
+	b.l.tidy(ctx, b)
 	return r, nil
 }
 

@@ -83,6 +83,14 @@ func (d *disk) local(path string) string {
 	return path
 }
 
+// scratch is the folder for files that are used once.
+func (d *disk) scratch() string {
+	if d.remote != nil {
+		return d.remote.cache
+	}
+	return join(d.root, "scratch")
+}
+
 // open opens a file that is never written again: a data file or a manifest.
 func (d *disk) open(path string) (*os.File, error) {
 	if d.remote != nil {

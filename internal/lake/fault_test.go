@@ -310,7 +310,13 @@ func TestLargeLogFile(t *testing.T) {
 // TestKill kills a process at each step of a commit.
 func TestKill(t *testing.T) {
 	if dir := os.Getenv("LAKE_TEST_DIR"); dir != "" {
-		killedProcess(t, dir)
+		killAt(t, dir, func(l *lake.Lake) error {
+			b, err := addSecond(t, l)
+			if err == nil {
+				_, err = b.Commit(ctx)
+			}
+			return err
+		})
 		return
 	}
 	base := lakeOfFirst(t)
@@ -318,12 +324,7 @@ func TestKill(t *testing.T) {
 		t.Run(strconv.Itoa(at), func(t *testing.T) {
 			t.Parallel()
 			dir := copyOfFirst(t, base)
-			cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
-			cmd.Env = append(os.Environ(), "LAKE_TEST_DIR="+dir, "LAKE_TEST_STEP="+strconv.Itoa(at))
-			var exit *exec.ExitError
-			if err := cmd.Run(); !errors.As(err, &exit) || exit.Success() {
-				t.Fatalf("the process wasn't killed: %v", err)
-			}
+			killProcess(t, "TestKill", dir, at)
 			state(t, dir)
 			l := open(t, dir, lake.Options{})
 			if have, err := l.Collected(ctx, "file:///c", 100, "e"); err != nil {
@@ -344,13 +345,25 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func killedProcess(t *testing.T, dir string) {
+// killProcess runs a test in a process that is killed at a step of its lake.
+func killProcess(t *testing.T, test, dir string, at int) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^"+test+"$")
+	cmd.Env = append(os.Environ(), "LAKE_TEST_DIR="+dir, "LAKE_TEST_STEP="+strconv.Itoa(at))
+	var exit *exec.ExitError
+	if err := cmd.Run(); !errors.As(err, &exit) || exit.Success() {
+		t.Fatalf("the process wasn't killed: %v", err)
+	}
+}
+
+// killAt is what such a process does.
+func killAt(t *testing.T, dir string, do func(*lake.Lake) error) {
 	at, err := strconv.Atoi(os.Getenv("LAKE_TEST_STEP"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := 0
-	l := open(t, dir, lake.Options{}.WithFault(func(string, string, bool) error {
+	l := open(t, dir, lake.Options{Now: later}.WithFault(func(string, string, bool) error {
 		if n++; n > 2*at {
 			self, err := os.FindProcess(os.Getpid())
 			if err != nil {
@@ -360,11 +373,7 @@ func killedProcess(t *testing.T, dir string) {
 		}
 		return nil
 	}))
-	b, err := addSecond(t, l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Commit(ctx); err != nil {
+	if err := do(l); err != nil {
 		t.Fatal(err)
 	}
 }

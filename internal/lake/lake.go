@@ -113,6 +113,9 @@ type Snapshot struct {
 	Rows  int64
 	Bytes int64
 	Files []DataFile // ordered by Day, then First
+
+	RetentionDays int     // how long rows are kept; 0 for ever
+	Expired       Expired // what retention took out
 }
 
 // DataFile is a Parquet file of a table.

@@ -37,7 +37,7 @@ func (l *Lake) Files(_ context.Context, name string) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
 	}
-	s := Snapshot{Table: name}
+	s := Snapshot{Table: name, RetentionDays: t.retention(), Expired: t.expired()}
 	if c := t.CurrentSnapshot(); c != nil {
 		s.ID, s.Time = c.SnapshotID, time.UnixMilli(c.TimestampMs).UTC()
 	}
@@ -53,10 +53,12 @@ func (l *Lake) Files(_ context.Context, name string) (Snapshot, error) {
 		s.Rows += f.Rows
 		s.Bytes += f.Bytes
 	}
-	slices.SortFunc(s.Files, func(a, b DataFile) int {
-		return cmp.Or(a.Day.Compare(b.Day), a.First.Compare(b.First), cmp.Compare(a.Path, b.Path))
-	})
+	slices.SortFunc(s.Files, compareFiles)
 	return s, nil
+}
+
+func compareFiles(a, b DataFile) int {
+	return cmp.Or(a.Day.Compare(b.Day), a.First.Compare(b.First), cmp.Compare(a.Path, b.Path))
 }
 
 // entries returns the data files of a table's version. Manifests never change, so each is read once.

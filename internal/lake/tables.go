@@ -25,6 +25,12 @@ const (
 	propBatch = "aitrail.batch"
 	// summaryBatch is, in the summary of a snapshot, the batch that it brought.
 	summaryBatch = "aitrail.batch"
+	// summaryMaintenance is, in the summary of a snapshot, what maintenance did: compaction, or expiry.
+	summaryMaintenance = "aitrail.maintenance"
+	// propRetention is how many days a table's rows are kept; absent for ever.
+	propRetention = "aitrail.retention-days"
+	// propExpired is what the last expiry took, as JSON (see Expired).
+	propExpired = "aitrail.expired"
 )
 
 // Partition and sort order of events, and the names of their parts.

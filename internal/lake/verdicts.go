@@ -8,7 +8,6 @@ import (
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
-	"github.com/google/uuid"
 )
 
 // SetVerdicts sets the verdicts of log files; objects that aren't in the lake are ignored. It returns how many rows
@@ -85,7 +84,7 @@ func (l *Lake) judged(path string, verdicts map[string]Verdict) (rows []*fileRow
 
 // replaceRows puts rows in the place of files of log_files, given by their paths.
 func (l *Lake) replaceRows(ctx context.Context, files *loaded, old map[string]struct{}, rows []*fileRow) error {
-	path := join(l.dataDir(LogFiles), uuid.Must(uuid.NewV7()).String()+"-verdicts.parquet")
+	path := join(l.dataDir(LogFiles), newName("-verdicts.parquet"))
 	written, err := writeTable(l.d, path, rows)
 	if err != nil {
 		return err
@@ -93,18 +92,26 @@ func (l *Lake) replaceRows(ctx context.Context, files *loaded, old map[string]st
 	if err := l.d.syncDir(parent(path)); err != nil {
 		return err
 	}
-	return l.replace(ctx, files, old, []*dataFile{written}, nil, table.WithoutDuplicateCheck())
+	return l.replace(ctx, files, change{old: old, files: []*dataFile{written}})
 }
 
 // errReplaced is returned for files that another process took out of the table meanwhile.
 var errReplaced = errors.New("files were replaced meanwhile")
 
-// replace takes files, given by their paths, out of a table and puts others in, by one commit.
-func (l *Lake) replace(ctx context.Context, t *loaded, paths map[string]struct{}, files []*dataFile, summary iceberg.Properties, opts ...table.WriteOption) error {
+// change is files to take out of a table, by their paths, and files to put in.
+type change struct {
+	old        map[string]struct{}
+	files      []*dataFile
+	summary    iceberg.Properties // of the snapshot
+	properties iceberg.Properties // of the table
+}
+
+// replace changes the files of a table by one commit.
+func (l *Lake) replace(ctx context.Context, t *loaded, c change) error {
 	var old, described []iceberg.DataFile
 	err := l.eachManifest(t, func(m iceberg.ManifestFile) error {
 		return l.eachFile(m, func(f iceberg.DataFile) {
-			if _, replaced := paths[l.d.path(f.FilePath())]; replaced {
+			if _, replaced := c.old[l.d.path(f.FilePath())]; replaced {
 				old = append(old, f)
 			}
 		})
@@ -112,10 +119,10 @@ func (l *Lake) replace(ctx context.Context, t *loaded, paths map[string]struct{}
 	if err != nil {
 		return err
 	}
-	if len(old) != len(paths) {
+	if len(old) != len(c.old) {
 		return errReplaced
 	}
-	for _, f := range files {
+	for _, f := range c.files {
 		d, err := f.iceberg(l.d, t.Spec())
 		if err != nil {
 			return err
@@ -123,9 +130,14 @@ func (l *Lake) replace(ctx context.Context, t *loaded, paths map[string]struct{}
 		described = append(described, d)
 	}
 	txn := t.NewTransaction()
-	err = txn.ReplaceDataFilesWithDataFiles(ctx, old, described, summary, append(opts, table.WithoutAutoNameMapping())...)
+	err = txn.ReplaceDataFilesWithDataFiles(ctx, old, described, c.summary, table.WithoutDuplicateCheck(), table.WithoutAutoNameMapping())
 	if err != nil {
 		return err
+	}
+	if c.properties != nil {
+		if err := txn.SetProperties(c.properties); err != nil {
+			return err
+		}
 	}
 	_, err = txn.Commit(ctx)
 	return err

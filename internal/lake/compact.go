@@ -1,0 +1,294 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/apache/iceberg-go"
+)
+
+// TargetBytes is how large compaction makes data files.
+const TargetBytes = 128 << 20
+
+// Compacted tells what compaction did to a table.
+type Compacted struct {
+	Table    string `json:"table"`
+	Before   int64  `json:"files_before"` // data files of the table
+	After    int64  `json:"files_after"`
+	Replaced int64  `json:"files_replaced"` // of those before
+	Rows     int64  `json:"rows"`           // written anew
+	Bytes    int64  `json:"bytes"`          // written
+	Skipped  int64  `json:"skipped"`        // groups of files left alone because another process replaced some meanwhile
+}
+
+// Compact writes small data files of a table together into files of some TargetBytes: those of events day by day, sorted
+// by time. Each day is a commit of its own, which changes no row; collectors and readers go on meanwhile. It may be
+// stopped and repeated at any time. Memory doesn't grow with the table.
+func (l *Lake) Compact(ctx context.Context, name string, progress Progress) (Compacted, error) {
+	c := compaction{l: l, target: TargetBytes, done: Compacted{Table: name}, progress: progress}
+	err := c.run(ctx, name)
+	if err != nil {
+		err = fmt.Errorf("compacting %s in lake %s: %w", name, l.d.root, err)
+	}
+	return c.done, err
+}
+
+// compaction is one run over a table, or over some of its days.
+type compaction struct {
+	l        *Lake
+	target   int64
+	few      int                // days with no more small files than this are left alone
+	small    int64              // files of this size and more are left alone; 3/4 of target when 0
+	days     map[time.Time]bool // nil for all
+	done     Compacted
+	progress Progress
+}
+
+// run compacts a table.
+func (c *compaction) run(ctx context.Context, name string) error {
+	if c.l.opts.ReadOnly {
+		return ErrReadOnly
+	}
+	t, err := c.current(name)
+	if err != nil {
+		return err
+	}
+	entries, err := c.l.entries(t)
+	if err != nil {
+		return err
+	}
+	c.done.Before = int64(len(entries))
+	groups := c.plan(entries)
+	var todo, did int64
+	for _, g := range groups {
+		for _, f := range g {
+			todo += f.Rows
+		}
+	}
+	c.done.After = c.done.Before
+	for _, g := range groups {
+		n, err := c.compact(ctx, name, g, func(rows int64) { c.progress.report(StepCompact, name, did+rows, todo) })
+		switch {
+		case errors.Is(err, errReplaced):
+			c.done.Skipped++
+		case err != nil:
+			return err
+		default:
+			c.done.Replaced += int64(len(g))
+			c.done.After += int64(n - len(g))
+		}
+		for _, f := range g {
+			did += f.Rows
+		}
+	}
+	return nil
+}
+
+func (c *compaction) current(name string) (*loaded, error) {
+	events, files, err := c.l.refresh()
+	if name == LogFiles {
+		return files, err
+	}
+	return events, err
+}
+
+// plan returns the groups of files to write together: for each day the small ones, if there are several.
+func (c *compaction) plan(entries []DataFile) [][]DataFile {
+	small := c.small
+	if small == 0 {
+		small = c.target / 4 * 3
+	}
+	byDay := map[time.Time][]DataFile{}
+	for _, f := range entries {
+		if f.Bytes < small && (c.days == nil || c.days[f.Day]) {
+			byDay[f.Day] = append(byDay[f.Day], f)
+		}
+	}
+	var groups [][]DataFile
+	for _, g := range byDay {
+		if len(g) > max(1, c.few) {
+			slices.SortFunc(g, compareFiles)
+			groups = append(groups, g)
+		}
+	}
+	slices.SortFunc(groups, func(a, b []DataFile) int { return a[0].Day.Compare(b[0].Day) })
+	return groups
+}
+
+// compact writes files of one day anew and puts them in the place of the old ones. It returns how many it wrote.
+func (c *compaction) compact(ctx context.Context, name string, old []DataFile, progress func(rows int64)) (int, error) {
+	written, err := c.write(ctx, name, old, progress)
+	if err != nil {
+		c.l.remove(written)
+		return 0, err
+	}
+	if err := c.commit(ctx, name, old, written); err != nil {
+		there, lookErr := c.l.holdsFile(name, written[0].path)
+		if lookErr != nil {
+			return 0, errors.Join(err, lookErr) // nobody knows: what isn't in the table is an orphan
+		}
+		if !there {
+			c.l.remove(written)
+			return 0, err
+		}
+		if err := c.l.d.syncDir(c.l.metadataDir(name)); err != nil {
+			return 0, err
+		}
+	}
+	for _, f := range written {
+		c.done.Rows += f.rows
+		c.done.Bytes += f.bytes
+	}
+	return len(written), nil
+}
+
+// holdsFile tells whether a file is in a table.
+func (l *Lake) holdsFile(name, path string) (bool, error) {
+	c := compaction{l: l}
+	t, err := c.current(name)
+	if err != nil {
+		return false, err
+	}
+	entries, err := l.entries(t)
+	return slices.ContainsFunc(entries, func(e DataFile) bool { return e.Path == path }), err
+}
+
+// write merges files into new ones.
+func (c *compaction) write(ctx context.Context, name string, old []DataFile, progress func(rows int64)) (written []*dataFile, err error) {
+	var rows, bytes int64
+	for _, f := range old {
+		rows, bytes = rows+f.Rows, bytes+f.Bytes
+	}
+	parts := max(1, (bytes+c.target/2)/c.target)
+	w := &rewriter{c: c, dir: parent(old[0].Path), limit: (rows + parts - 1) / parts, progress: progress}
+	if name == LogFiles {
+		err = w.logFiles(ctx, old)
+	} else {
+		err = w.events(ctx, old)
+	}
+	if err == nil && w.rows != rows {
+		err = fmt.Errorf("files of %d rows were read as %d rows", rows, w.rows)
+	}
+	if err == nil {
+		err = c.l.d.syncDir(w.dir)
+	}
+	return w.files, err
+}
+
+// rewriter writes the rows of old files into new ones.
+type rewriter struct {
+	c        *compaction
+	dir      string
+	limit    int64 // rows of a file
+	rows     int64
+	files    []*dataFile
+	progress func(rows int64)
+}
+
+func (w *rewriter) events(ctx context.Context, old []DataFile) error {
+	sorted := make([]sortedFile, len(old))
+	for i, f := range old {
+		sorted[i].path = f.Path
+		if !f.Last.IsZero() {
+			sorted[i].first, sorted[i].last = micros(f.First.UnixMicro()), micros(f.Last.UnixMicro())
+		}
+	}
+	out := output[eventRow]{rewriter: w, note: func(f *dataFile, row *eventRow) {
+		if f.rows == 0 {
+			d, ok := day(row.EventTime)
+			f.day, f.dayless, f.rows = d, !ok, 1
+		}
+		f.bounds.add(row)
+	}}
+	m := &merger{d: w.c.l.d, scratch: w.c.l.d.scratch()}
+	return out.end(m.merge(ctx, sorted, out.add))
+}
+
+func (w *rewriter) logFiles(ctx context.Context, old []DataFile) error {
+	out := output[fileRow]{rewriter: w, note: func(*dataFile, *fileRow) {}}
+	for _, f := range old { // their names begin with the time they were written at
+		err := readRows(w.c.l.d, f.Path, func(_ int64, row *fileRow) error {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return out.add(row)
+		})
+		if err != nil {
+			return out.end(err)
+		}
+	}
+	return out.end(nil)
+}
+
+// output writes rows to one file after the other.
+type output[T any] struct {
+	*rewriter
+	note func(*dataFile, *T) // what isn't measured of a file
+	s    *stream[T]
+	f    *dataFile
+}
+
+func (o *output[T]) add(row *T) error {
+	if o.s != nil && o.s.rows == o.limit {
+		if err := o.close(); err != nil {
+			return err
+		}
+	}
+	if o.s == nil {
+		o.f = &dataFile{path: join(o.dir, newName("-compact.parquet"))}
+		out, err := o.c.l.d.Create(o.f.path)
+		if err != nil {
+			return err
+		}
+		o.files = append(o.files, o.f)
+		o.s = newStream[T](out)
+	}
+	o.note(o.f, row)
+	o.rows++
+	if o.rows%10_000 == 0 {
+		o.progress(o.rows)
+	}
+	return o.s.add(row)
+}
+
+func (o *output[T]) close() error {
+	s := o.s
+	o.s = nil
+	o.f.bounds.own()
+	return s.close(o.f)
+}
+
+// end ends the last file; err tells that the rows before weren't all.
+func (o *output[T]) end(err error) error {
+	switch {
+	case o.s == nil:
+		return err
+	case err != nil:
+		_ = o.s.out.Close() // the file is removed
+		return err
+	}
+	return o.close()
+}
+
+// commit puts files in the place of others, which must all be in the table.
+func (c *compaction) commit(ctx context.Context, name string, old []DataFile, written []*dataFile) error {
+	unlock, err := c.l.d.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	paths := map[string]struct{}{}
+	for _, f := range old {
+		paths[f.Path] = struct{}{}
+	}
+	return retry(ctx, func() error {
+		t, err := c.current(name)
+		if err != nil {
+			return err
+		}
+		return c.l.replace(ctx, t, change{old: paths, files: written, summary: iceberg.Properties{summaryMaintenance: "compaction"}})
+	})
+}
