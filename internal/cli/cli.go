@@ -98,7 +98,7 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.lakeDir, "lake", "", "the lake's `folder` (default $AITRAIL_LAKE, else aitrail/lake in the user's data folder)")
+	f.StringVar(&a.lakeDir, "lake", "", "the lake's `folder`, or s3://bucket/prefix (default $AITRAIL_LAKE, else aitrail/lake in the user's data folder)")
 	f.StringVarP(&a.output, "output", "o", "table", "`format` of what is printed: table, json or csv")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, on stderr")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
@@ -112,6 +112,7 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 	root.AddCommand(a.demoCommand(), a.localCommand(), a.upCommand(), a.previewCommand(), a.downCommand(), a.outputsCommand(),
 		a.doctorCommand(), a.templateCommand(), a.collectCommand(), a.daemonCommand(), a.verifyCommand(), a.callsCommand(),
 		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.coverageCommand(), a.probeCommand(), a.servicesCommand(), a.versionCommand())
+	root.AddCommand(a.maintainCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SuggestionsMinimumDistance = 2
 	root.Version = version()
@@ -158,7 +159,7 @@ func (a *app) logFrom(level slog.Level, asJSON bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.Stderr, opts))
 }
 
-// lakePath returns the folder of the lake.
+// lakePath returns the folder of the lake, or its URL.
 func (a *app) lakePath() (string, error) {
 	if a.lakeDir != "" {
 		return a.lakeDir, nil
@@ -182,6 +183,17 @@ func (a *app) dataDir() (string, error) {
 		return filepath.Join(home, ".local", "share", "aitrail"), nil
 	}
 	return "", usagef("HOME is not set: there is no home folder to keep things in")
+}
+
+// cacheDir returns the folder for files of lakes in buckets; "" for the user's.
+func (a *app) cacheDir() string {
+	if dir := a.Getenv("XDG_CACHE_HOME"); dir != "" {
+		return filepath.Join(dir, "aitrail")
+	}
+	if home := a.Getenv("HOME"); home != "" {
+		return filepath.Join(home, ".cache", "aitrail")
+	}
+	return ""
 }
 
 // print writes rows to stdout in the chosen format.

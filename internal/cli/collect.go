@@ -67,7 +67,7 @@ Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn'
 			if follow {
 				log = a.logFrom(slog.LevelInfo, false)
 			}
-			l, err := lake.Open(c.Context(), dir, lake.Options{Create: true, Now: a.Now, Log: log})
+			l, err := lake.Open(c.Context(), dir, lake.Options{Create: true, Now: a.Now, Log: log, Cache: a.cacheDir()})
 			if err != nil {
 				return err
 			}
@@ -172,5 +172,5 @@ func (a *app) openLake(ctx context.Context) (*lake.Lake, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lake.Open(ctx, dir, lake.Options{ReadOnly: true, Now: a.Now, Log: a.log()})
+	return lake.Open(ctx, dir, lake.Options{ReadOnly: true, Now: a.Now, Log: a.log(), Cache: a.cacheDir()})
 }

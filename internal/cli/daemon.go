@@ -83,10 +83,11 @@ func (a *app) daemon(ctx context.Context, cfg daemon.Config) error {
 	if err != nil {
 		return err
 	}
-	if opts.Lake, err = lake.Open(ctx, dir, lake.Options{Create: true, Now: a.Now, Log: log}); err != nil {
+	if opts.Lake, err = lake.Open(ctx, dir, lake.Options{Create: true, Now: a.Now, Log: log, Cache: a.cacheDir()}); err != nil {
 		return err
 	}
 	defer opts.Lake.Close()
+	opts.Maintain = maintainer(opts.Lake)
 	opts.Verify = a.verifier(opts.Lake, proving{keyFile: cfg.Keys})
 	if cfg.Listen != "" {
 		if opts.Listener, err = net.Listen("tcp", cfg.Listen); err != nil {
@@ -121,7 +122,7 @@ func (a *app) verifier(l *lake.Lake, p proving) func(context.Context, string) (d
 
 // follow collects until ctx ends, and prints what was done.
 func (a *app) follow(ctx context.Context, l *lake.Lake, sources []string, opts collect.Options, noVerify bool, p proving) error {
-	o := daemon.Options{Lake: l, Sources: sources, Collect: opts, VerifyEvery: daemon.DefaultVerify, MaintainEvery: daemon.DefaultMaintain, Log: opts.Log, Now: a.Now}
+	o := daemon.Options{Lake: l, Sources: sources, Collect: opts, VerifyEvery: daemon.DefaultVerify, Maintain: maintainer(l), MaintainEvery: daemon.DefaultMaintain, Log: opts.Log, Now: a.Now}
 	if !noVerify {
 		o.Verify = a.verifier(l, p)
 	}

@@ -103,6 +103,9 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 	}
 	fmt.Fprintf(a.Stdout, "collected in the last hour: %s events from %s log files; in the last day: %s from %s\n",
 		thousands(s.Rates[0].Events), thousands(s.Rates[0].LogFiles), thousands(s.Rates[1].Events), thousands(s.Rates[1].LogFiles))
+	if r := s.Retention; r.Days > 0 || r.Rows > 0 {
+		fmt.Fprintf(a.Stdout, "retention: %s\n", retention(r))
+	}
 	for _, v := range s.Verdicts {
 		name := v.Verdict
 		if name == "" {
@@ -143,6 +146,18 @@ func (a *app) arrivedAt(places []coverage.PlaceReport, account, region string) (
 		return percent(p.Complete), w.gaps(p.Spans)
 	}
 	return nil, nil
+}
+
+// retention tells how long events are kept and what has expired.
+func retention(r query.Retention) string {
+	text := "events are kept for ever"
+	if r.Days > 0 {
+		text = fmt.Sprintf("events are kept for %d days", r.Days)
+	}
+	if r.Rows > 0 {
+		text += fmt.Sprintf("; %s of before %s have expired, the last on %s", thousands(r.Rows), r.Before.Format(time.DateOnly), r.At.Format(time.DateOnly))
+	}
+	return text
 }
 
 // size writes a number of bytes for people.

@@ -91,7 +91,7 @@ func (a *app) lakeIfAny(ctx context.Context) (*lake.Lake, error) {
 	if err != nil {
 		return nil, nil // no home folder, so no lake either
 	}
-	l, err := lake.Open(ctx, dir, lake.Options{Now: a.Now, Log: a.log()})
+	l, err := lake.Open(ctx, dir, lake.Options{Now: a.Now, Log: a.log(), Cache: a.cacheDir()})
 	if errors.Is(err, lake.ErrNoLake) {
 		return nil, nil
 	}

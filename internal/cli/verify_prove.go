@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"path"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -132,6 +135,13 @@ func (a *app) checkpoints() (*checkpoints, error) {
 	dir, err := a.lakePath()
 	if err != nil {
 		return nil, nil // no home folder
+	}
+	if strings.Contains(dir, "://") { // of a lake in a bucket they are kept here: who can write the bucket must not alter them
+		data, err := a.dataDir()
+		if err != nil {
+			return nil, nil
+		}
+		dir = filepath.Join(data, "lakes", url.PathEscape(strings.TrimRight(dir, "/")))
 	}
 	return openCheckpoints(dir)
 }

@@ -163,7 +163,7 @@ func (c *compaction) write(ctx context.Context, name string, old []DataFile, pro
 		rows, bytes = rows+f.Rows, bytes+f.Bytes
 	}
 	parts := max(1, (bytes+c.target/2)/c.target)
-	w := &rewriter{c: c, dir: parent(old[0].Path), limit: (rows + parts - 1) / parts, progress: progress}
+	w := &rewriter{l: c.l, dir: parent(old[0].Path), limit: (rows + parts - 1) / parts, progress: progress}
 	if name == LogFiles {
 		err = w.logFiles(ctx, old)
 	} else {
@@ -180,7 +180,7 @@ func (c *compaction) write(ctx context.Context, name string, old []DataFile, pro
 
 // rewriter writes the rows of old files into new ones.
 type rewriter struct {
-	c        *compaction
+	l        *Lake
 	dir      string
 	limit    int64 // rows of a file
 	rows     int64
@@ -188,89 +188,73 @@ type rewriter struct {
 	progress func(rows int64)
 }
 
+func (w *rewriter) file() *dataFile {
+	f := &dataFile{path: join(w.dir, newName("-compact.parquet"))}
+	w.files = append(w.files, f)
+	return f
+}
+
 func (w *rewriter) events(ctx context.Context, old []DataFile) error {
 	sorted := make([]sortedFile, len(old))
 	for i, f := range old {
-		sorted[i].path = f.Path
+		sorted[i] = sortedFile{path: f.Path, first: noTime, last: noTime}
 		if !f.Last.IsZero() {
 			sorted[i].first, sorted[i].last = micros(f.First.UnixMicro()), micros(f.Last.UnixMicro())
 		}
 	}
-	out := output[eventRow]{rewriter: w, note: func(f *dataFile, row *eventRow) {
-		if f.rows == 0 {
-			d, ok := day(row.EventTime)
-			f.day, f.dayless, f.rows = d, !ok, 1
+	m := &merger{d: w.l.d, scratch: w.l.d.scratch()}
+	rows := pullRows(m.merge(ctx, sorted))
+	defer rows.stop()
+	rows.said = w.progress
+	c := w.l.chunk()
+	defer w.l.recycle(c)
+	for rows.more {
+		if err := c.drain(w.file(), rows, w.limit); err != nil {
+			return err
 		}
-		f.bounds.add(row)
-	}}
-	m := &merger{d: w.c.l.d, scratch: w.c.l.d.scratch()}
-	return out.end(m.merge(ctx, sorted, out.add))
+		w.rows = rows.n
+		w.progress(w.rows)
+	}
+	return rows.err
 }
 
+// logFiles writes the rows of log_files one file after the other; their names begin with the time they were written at.
 func (w *rewriter) logFiles(ctx context.Context, old []DataFile) error {
-	out := output[fileRow]{rewriter: w, note: func(*dataFile, *fileRow) {}}
-	for _, f := range old { // their names begin with the time they were written at
-		err := readRows(w.c.l.d, f.Path, func(_ int64, row *fileRow) error {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
+	c := newColumns(rowTypes[LogFiles])
+	enc := newEncoder(w.l.d)
+	f := w.file()
+	return enc.file(f, c.layout, func() error {
+		for _, from := range old {
+			err := readRows(w.l.d, from.Path, func(_ int64, row *fileRow) error {
+				c.file(row)
+				w.rows++
+				if c.n < chunkRows {
+					return context.Cause(ctx)
+				}
+				return w.group(enc, f, c)
+			})
+			if err != nil {
+				return err
 			}
-			return out.add(row)
-		})
-		if err != nil {
-			return out.end(err)
 		}
+		return w.group(enc, f, c)
+	})
+}
+
+// group writes the rows as a row group.
+func (w *rewriter) group(enc *encoder, f *dataFile, c *columns) error {
+	order := make([]uint32, c.n)
+	for i := range order {
+		order[i] = uint32(i)
 	}
-	return out.end(nil)
-}
-
-// output writes rows to one file after the other.
-type output[T any] struct {
-	*rewriter
-	note func(*dataFile, *T) // what isn't measured of a file
-	s    *stream[T]
-	f    *dataFile
-}
-
-func (o *output[T]) add(row *T) error {
-	if o.s != nil && o.s.rows == o.limit {
-		if err := o.close(); err != nil {
+	if c.n > 0 {
+		if err := enc.group(f, c, order); err != nil {
 			return err
 		}
 	}
-	if o.s == nil {
-		o.f = &dataFile{path: join(o.dir, newName("-compact.parquet"))}
-		out, err := o.c.l.d.Create(o.f.path)
-		if err != nil {
-			return err
-		}
-		o.files = append(o.files, o.f)
-		o.s = newStream[T](out)
-	}
-	o.note(o.f, row)
-	o.rows++
-	if o.rows%10_000 == 0 {
-		o.progress(o.rows)
-	}
-	return o.s.add(row)
-}
-
-func (o *output[T]) close() error {
-	s := o.s
-	o.s = nil
-	o.f.bounds.own()
-	return s.close(o.f)
-}
-
-// end ends the last file; err tells that the rows before weren't all.
-func (o *output[T]) end(err error) error {
-	switch {
-	case o.s == nil:
-		return err
-	case err != nil:
-		_ = o.s.out.Close() // the file is removed
-		return err
-	}
-	return o.close()
+	c.reset(&columnsMark{})
+	w.progress(w.rows)
+	return nil
 }
 
 // commit puts files in the place of others, which must all be in the table.

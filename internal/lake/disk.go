@@ -83,12 +83,12 @@ func (d *disk) local(path string) string {
 	return path
 }
 
-// scratch is the folder for files that are used once.
-func (d *disk) scratch() string {
+// scratch returns the folder for files that are used once.
+func (d *disk) scratch() *disk {
 	if d.remote != nil {
-		return d.remote.cache
+		return &disk{root: d.remote.cache}
 	}
-	return join(d.root, "scratch")
+	return &disk{root: join(d.root, "scratch"), fault: d.fault}
 }
 
 // open opens a file that is never written again: a data file or a manifest.

@@ -165,7 +165,6 @@ type Lake struct {
 	events, files versions
 
 	mu        sync.Mutex
-	current   map[string]*loaded    // the last version seen of each table
 	manifests map[string][]DataFile // by path
 	collected map[fileKey]string    // statuses of the log files in the lake; nil until asked for
 	read      map[string]struct{}   // the files of log_files that collected was made of
@@ -197,7 +196,7 @@ func Open(ctx context.Context, at string, opts Options) (*Lake, error) {
 func newLake(ctx context.Context, at string, opts Options) (*Lake, error) {
 	l := &Lake{
 		d: &disk{fault: opts.fault}, opts: opts, now: opts.Now, log: opts.Log,
-		current: map[string]*loaded{}, manifests: map[string][]DataFile{}, read: map[string]struct{}{},
+		manifests: map[string][]DataFile{}, read: map[string]struct{}{},
 	}
 	if l.now == nil {
 		l.now = time.Now
@@ -222,13 +221,13 @@ func newLake(ctx context.Context, at string, opts Options) (*Lake, error) {
 			return nil, err
 		}
 	}
-	l.events, l.files = &tableFiles{l.d, Events}, &tableFiles{l.d, LogFiles}
+	l.events, l.files = &tableFiles{d: l.d, name: Events}, &tableFiles{d: l.d, name: LogFiles}
 	return l, nil
 }
 
 // create makes the tables that aren't there yet; events, which makes it a lake, last.
 func (l *Lake) create(ctx context.Context) error {
-	if _, err := l.events.load(nil); !errors.Is(err, ErrNoLake) {
+	if _, err := l.events.load(); !errors.Is(err, ErrNoLake) {
 		return err
 	}
 	if l.d.remote == nil {
@@ -280,17 +279,14 @@ func (l *Lake) open(ctx context.Context) error {
 // refresh reads the tables' current versions. They belong together: log_files has what events says, but for the last
 // batch at most. For that, log_files must not change while events is read, since every batch changes it in the end.
 func (l *Lake) refresh() (events, files *loaded, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if files, err = l.files.load(l.current[LogFiles]); err != nil {
+	if files, err = l.files.load(); err != nil {
 		return nil, nil, err
 	}
 	for {
-		if events, err = l.events.load(l.current[Events]); err != nil {
+		if events, err = l.events.load(); err != nil {
 			return nil, nil, err
 		}
-		l.current[LogFiles], l.current[Events] = files, events
-		again, err := l.files.load(files)
+		again, err := l.files.load()
 		if err != nil {
 			return nil, nil, err
 		}

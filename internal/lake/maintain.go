@@ -27,6 +27,9 @@ func (p Progress) report(step Step, table string, done, total int64) {
 	}
 }
 
+// usualAge is the age of snapshots that are forgotten.
+const usualAge = 24 * time.Hour
+
 // Maintenance is what Maintain does. The zero value is fit for a daily or hourly run.
 type Maintenance struct {
 	Snapshots time.Duration // age of snapshots, and of files that nothing needs, that go; 24 hours when 0
@@ -47,7 +50,7 @@ func (l *Lake) Maintain(ctx context.Context, m Maintenance) (Maintained, error) 
 	done := Maintained{Expired: map[string]int64{}, Compacted: []Compacted{}, Snapshots: map[string]int64{}}
 	age := m.Snapshots
 	if age == 0 {
-		age = 24 * time.Hour
+		age = usualAge
 	}
 	tables := []string{Events, LogFiles}
 	for _, name := range tables {
@@ -88,6 +91,8 @@ const (
 	tidyFiles = 32
 	tidyBytes = 16 << 20
 	tidyBatch = 4
+	// tidySnapshots is how many snapshots collectors leave: each commit writes them all down.
+	tidySnapshots = 1000
 )
 
 // tidy keeps collecting in small batches from leaving thousands of files between two runs of maintenance.
@@ -110,6 +115,13 @@ func (l *Lake) tidy(ctx context.Context, b *Batch) {
 		c.l, c.target, c.few, c.small = l, TargetBytes, tidyFiles, tidyBytes
 		if err := c.run(ctx, c.done.Table); err != nil {
 			l.log.Warn("small files were not written together", "table", c.done.Table, "cause", err) // the batch is in all the same
+		}
+		t, err := c.current(c.done.Table)
+		if err == nil && len(t.Metadata().Snapshots()) > tidySnapshots {
+			_, err = l.ExpireSnapshots(ctx, c.done.Table, usualAge)
+		}
+		if err != nil {
+			l.log.Warn("old snapshots were not forgotten", "table", c.done.Table, "cause", err)
 		}
 	}
 }

@@ -62,7 +62,11 @@ func filesByDay(t testing.TB, l *lake.Lake, table string) map[string]int {
 func TestDayOfSmallCommits(t *testing.T) {
 	dir := t.TempDir()
 	l := create(t, dir)
-	for n := range 288 {
+	commits := 100
+	if os.Getenv("AITRAIL_LONG_TESTS") != "" {
+		commits = 288
+	}
+	for n := range commits {
 		at := n*300 - 12*3600
 		commit(t, l, numbered(fmt.Sprintf("file:///%03d", n), at, at+2))
 	}
@@ -82,7 +86,7 @@ func TestDayOfSmallCommits(t *testing.T) {
 			t.Errorf("data files of %s after maintenance: %v", table, n)
 		}
 	}
-	if c := r.Compacted[0]; c.Table != lake.Events || c.After != 1 || c.Replaced != c.Before || c.Rows != 576 || reports.Load() == 0 {
+	if c := r.Compacted[0]; c.Table != lake.Events || c.After != 1 || c.Replaced != c.Before || c.Rows != int64(2*commits) || reports.Load() == 0 {
 		t.Errorf("report = %+v after %d reports of progress", r, reports.Load())
 	}
 	if r.Snapshots[lake.Events] != 0 || r.Orphans.Files != 0 {
@@ -95,13 +99,9 @@ func TestDayOfSmallCommits(t *testing.T) {
 	if err != nil || again.Compacted[0].Replaced != 0 || again.Compacted[1].Replaced != 0 {
 		t.Errorf("Maintain again = %+v, %v", again, err)
 	}
-	size := len(tree(t, dir))
 	r, err = open(t, dir, lake.Options{Now: later}).Maintain(ctx, lake.Maintenance{})
-	if err != nil || r.Snapshots[lake.Events] < 288 || r.Orphans.Files == 0 || r.Orphans.Bytes == 0 {
+	if err != nil || r.Snapshots[lake.Events] < int64(commits) || r.Orphans.Files == 0 || r.Orphans.Bytes == 0 {
 		t.Errorf("Maintain two days later = %+v, %v", r, err)
-	}
-	if n := len(tree(t, dir)); n != size-int(r.Orphans.Files)+4 { // two new versions, of which the hints stay the same, and two old ones gone
-		t.Logf("%d files before, %d after %d orphans", size, n, r.Orphans.Files)
 	}
 	if n := len(tree(t, dir)); n > 120 {
 		t.Errorf("%d files are left of a lake of two data files", n)
@@ -170,7 +170,7 @@ func lakeToMaintain(t *testing.T) string {
 	dir := t.TempDir()
 	l := create(t, dir)
 	const day = 24 * 3600
-	for n := range 3 {
+	for n := range 2 {
 		commit(t, l, numbered(fmt.Sprintf("file:///a%d", n), n*10, n*10+9))
 		commit(t, l, numbered(fmt.Sprintf("file:///old%d", n), -400*day+n*10, -400*day+n*10+3))
 	}
@@ -199,11 +199,14 @@ func TestFaultAtEachStepOfMaintenance(t *testing.T) {
 		t.Fatal(err)
 	}
 	after, before := content(t, open(t, dir, lake.Options{ReadOnly: true})), content(t, open(t, base, lake.Options{ReadOnly: true}))
-	if len(before) != len(after)+9 || counted.n < 40 { // of a row of log_files collected a moment ago nothing expires
+	if len(before) != len(after)+6 || counted.n < 40 { // of a row of log_files collected a moment ago nothing expires
 		t.Fatalf("%d rows before, %d after, in %d steps", len(before), len(after), counted.n)
 	}
 	for at := range counted.n {
-		for _, s := range []*steps{{at: at, on: true}, {at: at, after: true, on: true}, {at: at}, {at: at, after: true}} {
+		for i, s := range []*steps{{at: at, on: true}, {at: at, after: true, on: true}, {at: at}, {at: at, after: true}} {
+			if i >= 2 && at%6 != 0 || i < 2 && at%2 != i { // what happens once is less than what a crash does
+				continue
+			}
 			t.Run(fmt.Sprintf("%d after %v on %v", at, s.after, s.on), func(t *testing.T) {
 				t.Parallel()
 				s.err = errFault
@@ -234,14 +237,14 @@ func TestRetention(t *testing.T) {
 	dir := lakeToMaintain(t)
 	l := open(t, dir, lake.Options{Now: func() time.Time { return noon }})
 	r, err := l.Maintain(ctx, lake.Maintenance{})
-	if err != nil || r.Expired[lake.Events] != 9 || r.Expired[lake.LogFiles] != 0 {
-		t.Errorf("Maintain = %+v, %v; want 9 events expired, and no log file: they were collected today", r, err)
+	if err != nil || r.Expired[lake.Events] != 6 || r.Expired[lake.LogFiles] != 0 {
+		t.Errorf("Maintain = %+v, %v; want 6 events expired, and no log file: they were collected today", r, err)
 	}
-	if got := stored(t, l, lake.EventFilter{}); len(got) != 27 {
-		t.Errorf("%d events, want 27", len(got))
+	if got := stored(t, l, lake.EventFilter{}); len(got) != 18 {
+		t.Errorf("%d events, want 18", len(got))
 	}
 	s, err := l.Files(ctx, lake.Events)
-	want := lake.Expired{Before: time.Date(2025, 11, 20, 0, 0, 0, 0, time.UTC), At: noon, Rows: 9, Total: 9}
+	want := lake.Expired{Before: time.Date(2025, 11, 20, 0, 0, 0, 0, time.UTC), At: noon, Rows: 6, Total: 6}
 	if err != nil || s.Expired != want || s.RetentionDays != 365 {
 		t.Errorf("snapshot = %+v, %v; want %+v", s, err, want)
 	}
@@ -251,13 +254,13 @@ func TestRetention(t *testing.T) {
 	}
 	year := open(t, dir, lake.Options{Now: func() time.Time { return noon.AddDate(2, 0, 0) }})
 	r, err = year.Maintain(ctx, lake.Maintenance{})
-	if err != nil || r.Expired[lake.Events] != 29 || r.Expired[lake.LogFiles] != 7 {
+	if err != nil || r.Expired[lake.Events] != 20 || r.Expired[lake.LogFiles] != 5 {
 		t.Errorf("Maintain two years later = %+v, %v", r, err)
 	}
 	if got := content(t, year); len(got) != 0 {
 		t.Errorf("%d rows are left", len(got))
 	}
-	if s, err := year.Files(ctx, lake.Events); err != nil || s.Expired.Total != 38 || s.Rows != 0 {
+	if s, err := year.Files(ctx, lake.Events); err != nil || s.Expired.Total != 26 || s.Rows != 0 {
 		t.Errorf("snapshot = %+v, %v", s, err)
 	}
 	for _, bad := range [][2]int{{0, 10}, {20, 10}, {-1, 0}} {
@@ -282,7 +285,7 @@ func TestOrphansOfWriters(t *testing.T) {
 	l := create(t, dir)
 	commit(t, l, first...)
 	b := l.NewBatch()
-	add(t, b, numbered("file:///large", 0, 2*lake.ChunkRows)) // more than is held in memory
+	add(t, b, numbered("file:///large", 0, lake.ChunkRows+10)) // more than is held in memory
 	orphan := filepath.Join(dir, lake.Events, "data", "orphan.parquet")
 	other := filepath.Join(dir, lake.Events, "data", "README")
 	for _, name := range []string{orphan, other} {
@@ -304,7 +307,7 @@ func TestOrphansOfWriters(t *testing.T) {
 		t.Errorf("Commit = %v", err)
 	}
 	b = l.NewBatch()
-	add(t, b, numbered("file:///larger", 20_000, 20_000+2*lake.ChunkRows))
+	add(t, b, numbered("file:///larger", 50_000, 50_000+lake.ChunkRows+10))
 	if o, err = open(t, dir, lake.Options{Now: later}).RemoveOrphans(ctx, 0, nil); err != nil || o.Files == 0 {
 		t.Errorf("RemoveOrphans = %+v, %v", o, err)
 	}
@@ -314,8 +317,8 @@ func TestOrphansOfWriters(t *testing.T) {
 	if err := b.Discard(); err != nil {
 		t.Error(err)
 	}
-	r := commit(t, l, numbered("file:///larger", 20_000, 20_000+2*lake.ChunkRows))
-	if r.Events != 2*lake.ChunkRows {
+	r := commit(t, l, numbered("file:///larger", 50_000, 50_000+lake.ChunkRows+10))
+	if r.Events != lake.ChunkRows+10 {
 		t.Errorf("Commit = %+v", r)
 	}
 }
@@ -324,7 +327,7 @@ func TestOrphansOfWriters(t *testing.T) {
 func TestMaintainWhileCollecting(t *testing.T) {
 	dir := t.TempDir()
 	create(t, dir)
-	const collectors, commits = 3, 12
+	const collectors, commits = 3, 6
 	var wg sync.WaitGroup
 	done := make(chan struct{})
 	for who := range collectors {
@@ -344,44 +347,33 @@ func TestMaintainWhileCollecting(t *testing.T) {
 		}()
 	}
 	var others sync.WaitGroup
-	loop := func(do func(l *lake.Lake) error) {
-		others.Add(1)
-		go func() {
-			defer others.Done()
-			l := open(t, dir, lake.Options{Now: later})
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				if err := do(l); err != nil {
-					t.Error(err)
-					return
-				}
+	others.Add(1)
+	go func() {
+		defer others.Done()
+		l := open(t, dir, lake.Options{Now: later})
+		for collecting := true; collecting; {
+			select {
+			case <-done:
+				collecting = false
+			default:
 			}
-		}()
-	}
-	loop(func(l *lake.Lake) error { _, err := l.Compact(ctx, lake.Events, nil); return err })
-	loop(func(l *lake.Lake) error { _, err := l.Compact(ctx, lake.LogFiles, nil); return err })
-	loop(func(l *lake.Lake) error { _, err := l.ExpireSnapshots(ctx, lake.Events, 0); return err })
-	loop(func(l *lake.Lake) error {
-		_, err := l.SetVerdicts(ctx, []lake.Verdict{{Object: "file:///1-1", Verdict: lake.VerdictVerified}})
-		return err
-	})
-	loop(func(l *lake.Lake) error {
-		ids := map[string]bool{}
-		for s, err := range l.ReadEvents(ctx, lake.EventFilter{}) {
+			_, err := l.Compact(ctx, lake.Events, nil)
+			if err == nil {
+				_, err = l.Compact(ctx, lake.LogFiles, nil)
+			}
+			if err == nil {
+				_, err = l.ExpireSnapshots(ctx, lake.Events, 0)
+			}
+			if err == nil {
+				_, err = l.SetVerdicts(ctx, []lake.Verdict{{Object: "file:///1-1", Verdict: lake.VerdictVerified}})
+			}
 			if err != nil {
-				return err
+				t.Error(err)
+				return
 			}
-			if ids[s.Event.EventID] {
-				return fmt.Errorf("event %s is there twice", s.Event.EventID)
-			}
-			ids[s.Event.EventID] = true
+			content(t, l)
 		}
-		return nil
-	})
+	}()
 	wg.Wait()
 	close(done)
 	others.Wait()

@@ -1,13 +1,14 @@
 package lake
 
 import (
-	"bufio"
 	"cmp"
 	"container/heap"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"math"
 	"os"
 	"slices"
 
@@ -15,74 +16,16 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// groupRows is how many rows a row group of a merged file has: what one thread of a reader takes at a time, and what the
-// writer holds in memory, compressed.
-const groupRows = 128 << 10
-
-// stream writes a Parquet file row by row.
-type stream[T any] struct {
-	out  io.WriteCloser
-	buf  *bufio.Writer
-	p    *parquet.GenericWriter[T]
-	some []T
-	n    int   // rows in some
-	rows int64 // written in all
-}
-
-func newStream[T any](out io.WriteCloser) *stream[T] {
-	buf := bufio.NewWriterSize(out, 256<<10)
-	return &stream[T]{
-		out: out, buf: buf, p: parquet.NewGenericWriter[T](buf, writerOptions(new(T), newCodec())...), some: make([]T, rowsPerWrite),
-	}
-}
-
-func (s *stream[T]) add(row *T) error {
-	s.some[s.n] = *row
-	s.n++
-	s.rows++
-	if s.n < len(s.some) {
-		return nil
-	}
-	if err := s.write(); err != nil {
-		return err
-	}
-	if s.rows%groupRows == 0 {
-		return s.p.Flush()
-	}
-	return nil
-}
-
-func (s *stream[T]) write() error {
-	_, err := s.p.Write(s.some[:s.n])
-	clear(s.some)
-	s.n = 0
-	return err
-}
-
-// close ends the file, which is durable then, and measures it.
-func (s *stream[T]) close(f *dataFile) error {
-	err := s.write()
-	if err == nil {
-		err = s.p.Close()
-	}
-	if err == nil {
-		err = s.buf.Flush()
-	}
-	if err = errors.Join(err, s.out.Close()); err != nil {
-		return err
-	}
-	f.measure(s.p.File())
-	return nil
-}
-
 // cursor reads a file of events row by row.
 type cursor struct {
-	path string
-	file *os.File
-	r    *parquet.GenericReader[eventRow]
-	rows []eventRow
-	i, n int
-	end  bool
+	path  string
+	file  *os.File
+	r     *parquet.GenericReader[eventRow]
+	rows  []eventRow
+	i, n  int
+	end   bool
+	row   *eventRow // where it stands
+	order int       // when it was opened: files opened earlier come first among rows of one time
 }
 
 func openCursor(path string, open func(string) (*os.File, error)) (*cursor, error) {
@@ -118,7 +61,7 @@ const fanIn = 16
 // sortedFile is a file of events, sorted by time, that a merge reads.
 type sortedFile struct {
 	path    string
-	first   micros // of its rows; 0 for rows without a time
+	first   micros // of its rows; noTime for rows without a time
 	last    micros
 	scratch bool // written by the merge itself, and removed by it
 }
@@ -127,26 +70,33 @@ type sortedFile struct {
 // in time at most, which is fanIn: where more do, some are merged into a file of their own first.
 type merger struct {
 	d       *disk
-	scratch string // folder for such files
+	scratch *disk // where such files are
 	spent   []string
 }
 
-// merge calls do for each row in the order of time.
-func (m *merger) merge(ctx context.Context, files []sortedFile, do func(*eventRow) error) error {
-	defer m.clean()
-	slices.SortStableFunc(files, func(a, b sortedFile) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.path, b.path)) })
-	for overlap(files) > fanIn {
-		var merged []sortedFile
-		for group := range slices.Chunk(files, fanIn) {
-			f, err := m.run(ctx, group)
-			if err != nil {
-				return err
+// merge yields each row in the order of time; a row holds until the next. It ends at the first error.
+func (m *merger) merge(ctx context.Context, files []sortedFile) iter.Seq2[*eventRow, error] {
+	return func(yield func(*eventRow, error) bool) {
+		defer m.clean()
+		slices.SortStableFunc(files, func(a, b sortedFile) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.path, b.path)) })
+		for overlap(files) > fanIn {
+			var merged []sortedFile
+			for group := range slices.Chunk(files, fanIn) {
+				f, err := m.run(ctx, group)
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				merged = append(merged, f)
 			}
-			merged = append(merged, f)
+			files = merged
 		}
-		files = merged
+		for row, err := range m.once(ctx, files) {
+			if !yield(row, err) {
+				return
+			}
+		}
 	}
-	return m.once(ctx, files, do)
 }
 
 // overlap returns how many of the files, in the order of their first times, overlap at most.
@@ -166,29 +116,19 @@ func (m *merger) run(ctx context.Context, files []sortedFile) (sortedFile, error
 	if len(files) == 1 {
 		return files[0], nil
 	}
-	if err := os.MkdirAll(m.scratch, 0o700); err != nil {
-		return sortedFile{}, err
-	}
-	merged := sortedFile{path: join(m.scratch, uuid.NewString()+".tmp"), first: files[0].first, last: files[0].last, scratch: true}
+	merged := sortedFile{path: join(m.scratch.root, uuid.NewString()+".tmp"), first: files[0].first, last: files[0].last, scratch: true}
 	for _, f := range files {
 		merged.last = max(merged.last, f.last)
 	}
 	m.spent = append(m.spent, merged.path)
-	out, err := os.OpenFile(merged.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return sortedFile{}, err
-	}
-	s := newStream[eventRow](out)
-	if err := m.once(ctx, files, s.add); err != nil {
-		out.Close()
-		return sortedFile{}, err
-	}
-	if err := s.close(new(dataFile)); err != nil {
+	rows := pullRows(m.once(ctx, files))
+	defer rows.stop()
+	if err := newChunk(m.scratch).drain(&dataFile{path: merged.path}, rows, math.MaxInt64); err != nil {
 		return sortedFile{}, err
 	}
 	for _, f := range files {
 		if f.scratch {
-			_ = os.Remove(f.path) // clean does it at last
+			_ = m.scratch.Remove(f.path) // clean does it at last
 		}
 	}
 	return merged, nil
@@ -197,98 +137,145 @@ func (m *merger) run(ctx context.Context, files []sortedFile) (sortedFile, error
 // clean removes the scratch files.
 func (m *merger) clean() {
 	for _, path := range m.spent {
-		_ = os.Remove(path) // it may be gone; what can't be removed is an orphan
+		_ = m.scratch.Remove(path) // it may be gone; what can't be removed is an orphan
 	}
 	m.spent = nil
 }
 
 // once merges files, each of which it opens when its first row's time has come.
-func (m *merger) once(ctx context.Context, files []sortedFile, do func(*eventRow) error) error {
-	var open cursors
-	defer func() {
-		for _, c := range open {
-			c.close()
-		}
-	}()
-	for n := 0; len(open) > 0 || len(files) > 0; n++ {
-		if n%rowsPerRead == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		for len(files) > 0 && (len(open) == 0 || files[0].first <= timeOrZero(open[0].row)) {
-			c, err := m.open(files[0])
+func (m *merger) once(ctx context.Context, files []sortedFile) iter.Seq2[*eventRow, error] {
+	return func(yield func(*eventRow, error) bool) {
+		var open cursors
+		defer func() {
+			for _, c := range open {
+				c.close()
+			}
+		}()
+		for n := 0; len(open) > 0 || len(files) > 0; n++ {
+			err := m.due(&open, &files, n)
+			if err == nil && n%rowsPerRead == 0 {
+				err = context.Cause(ctx)
+			}
 			if err != nil {
-				return err
+				yield(nil, err)
+				return
 			}
-			files = files[1:]
-			if c != nil {
-				c.order = n
-				heap.Push(&open, c)
+			if len(open) == 0 {
+				continue
+			}
+			c := open[0]
+			if !yield(c.row, nil) {
+				return
+			}
+			if c.row, err = c.next(); err != nil {
+				yield(nil, err)
+				return
+			}
+			if c.row != nil {
+				heap.Fix(&open, 0)
+			} else {
+				heap.Pop(&open).(*cursor).close()
 			}
 		}
-		if len(open) == 0 {
-			continue
+	}
+}
+
+// due opens the files whose first row's time has come.
+func (m *merger) due(open *cursors, files *[]sortedFile, order int) error {
+	for len(*files) > 0 && (len(*open) == 0 || (*files)[0].first <= timeOf((*open)[0].row)) {
+		f := (*files)[0]
+		*files = (*files)[1:]
+		d := m.d
+		if f.scratch {
+			d = m.scratch
 		}
-		c := open[0]
-		if err := do(c.row); err != nil {
-			return err
-		}
-		row, err := c.next()
+		c, err := openCursor(f.path, d.open)
 		if err != nil {
 			return err
 		}
-		if c.row = row; row != nil {
-			heap.Fix(&open, 0)
+		c.order = order
+		if c.row, err = c.next(); err != nil {
+			c.close()
+			return err
+		}
+		if c.row == nil {
+			c.close()
 			continue
 		}
-		heap.Pop(&open).(*head).close()
+		heap.Push(open, c)
 	}
 	return nil
 }
 
-// open opens a file at its first row; nil for one without rows.
-func (m *merger) open(f sortedFile) (*head, error) {
-	open := m.d.open
-	if f.scratch {
-		open = os.Open
-	}
-	c, err := openCursor(f.path, open)
-	if err != nil {
-		return nil, err
-	}
-	row, err := c.next()
-	if err != nil || row == nil {
-		c.close()
-		return nil, err
-	}
-	return &head{cursor: c, row: row}, nil
-}
-
-// head is a cursor and the row it stands at.
-type head struct {
-	*cursor
-	row   *eventRow
-	order int // when it was opened: files opened earlier come first among rows of one time
-}
-
 // cursors is a heap by the time of the rows they stand at.
-type cursors []*head
+type cursors []*cursor
 
 func (c cursors) Len() int { return len(c) }
 func (c cursors) Less(i, j int) bool {
-	a, b := timeOrZero(c[i].row), timeOrZero(c[j].row)
+	a, b := timeOf(c[i].row), timeOf(c[j].row)
 	return a < b || a == b && c[i].order < c[j].order
 }
 func (c cursors) Swap(i, j int) { c[i], c[j] = c[j], c[i] }
-func (c *cursors) Push(x any)   { *c = append(*c, x.(*head)) }
+func (c *cursors) Push(x any)   { *c = append(*c, x.(*cursor)) }
 func (c *cursors) Pop() any {
 	last := (*c)[len(*c)-1]
 	*c = (*c)[:len(*c)-1]
 	return last
 }
 
-func timeOrZero(row *eventRow) micros {
+func timeOf(row *eventRow) micros {
 	if row.EventTime == nil {
-		return 0
+		return noTime
 	}
 	return *row.EventTime
+}
+
+// pulled is rows that are asked for one by one, with a look at the next.
+type pulled[T any] struct {
+	next  func() (T, error, bool)
+	stop  func()
+	ahead T
+	more  bool
+	err   error
+	n     int64       // rows taken
+	said  func(int64) // told n now and then, if it isn't nil
+}
+
+func pullRows[T any](rows iter.Seq2[T, error]) *pulled[T] {
+	p := &pulled[T]{}
+	p.next, p.stop = iter.Pull2(rows)
+	p.look()
+	return p
+}
+
+func (p *pulled[T]) look() {
+	p.ahead, p.err, p.more = p.next()
+	p.more = p.more && p.err == nil
+}
+
+// drain writes so many of the rows into a file, in row groups of chunkRows.
+func (c *chunk) drain(f *dataFile, rows *pulled[*eventRow], limit int64) error {
+	f.day, f.dayless = 0, true
+	return c.w.file(f, c.layout, func() error {
+		for rows.more && limit > 0 {
+			d, timed := day(timeOf(rows.ahead))
+			f.day, f.dayless = d, !timed
+			for rows.more && limit > 0 && c.n < chunkRows && c.bytes < chunkBytes {
+				c.addRow(rows.ahead, ref{})
+				if rows.n++; rows.said != nil && rows.n%10_000 == 0 {
+					rows.said(rows.n)
+				}
+				limit--
+				rows.look()
+			}
+			if rows.err != nil {
+				return rows.err
+			}
+			if err := c.w.group(f, &c.columns, c.since(0)); err != nil {
+				return err
+			}
+			c.clear()
+		}
+		return rows.err
+	})
 }

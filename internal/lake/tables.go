@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apache/iceberg-go"
@@ -46,6 +47,9 @@ const (
 type tableFiles struct {
 	d    *disk
 	name string
+
+	mu   sync.Mutex
+	last *loaded // the last version seen, or made
 }
 
 var (
@@ -55,8 +59,8 @@ var (
 
 // versions is where the versions of a table are kept.
 type versions interface {
-	// load returns the current version; old, which may be nil, when that is it. ErrNoLake if there is no table.
-	load(old *loaded) (*loaded, error)
+	// load returns the current version, the same pointer as long as it is that. ErrNoLake if there is no table.
+	load() (*loaded, error)
 	// create makes the table, unless it is there.
 	create(table.Metadata) error
 }
@@ -121,11 +125,13 @@ func (t *tableFiles) has(version int) (bool, error) {
 	return t.d.exists(t.metadataPath(version))
 }
 
-// load returns the table's current version; old, which may be nil, when that is it.
-func (t *tableFiles) load(old *loaded) (*loaded, error) {
+// load implements versions.
+func (t *tableFiles) load() (*loaded, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	known := 0
-	if old != nil {
-		known = old.version
+	if t.last != nil {
+		known = t.last.version
 	}
 	version, err := t.current(known)
 	switch {
@@ -133,8 +139,8 @@ func (t *tableFiles) load(old *loaded) (*loaded, error) {
 		return nil, err
 	case version == 0:
 		return nil, fmt.Errorf("%w in %s", ErrNoLake, t.d.root)
-	case old != nil && version == old.version:
-		return old, nil
+	case version == known:
+		return t.last, nil
 	}
 	b, err := t.d.read(t.metadataPath(version))
 	if err != nil {
@@ -150,11 +156,18 @@ func (t *tableFiles) load(old *loaded) (*loaded, error) {
 	if from := strings.TrimPrefix(meta.Location(), "file://"); t.d.from == "" { // while the lake is being opened
 		t.d.from = strings.TrimSuffix(from, "/"+t.name)
 	}
+	t.last = t.version(meta, version)
+	return t.last, nil
+}
+
+func (t *tableFiles) version(meta table.Metadata, version int) *loaded {
+	fsys := func(context.Context) (iceio.IO, error) { return t.d, nil }
 	commit := func(ctx context.Context, reqs []table.Requirement, updates []table.Update) error {
 		_, _, err := t.CommitTable(ctx, nil, reqs, updates)
 		return err
 	}
-	return &loaded{t.table(meta, version), t.name, version, commit}, nil
+	tbl := table.New(table.Identifier{t.name}, meta, t.d.name(t.metadataPath(version)), fsys, t)
+	return &loaded{tbl, t.name, version, commit}
 }
 
 // check tells whether a table is a lake's, and of a version that this package can read.
@@ -168,14 +181,9 @@ func (d *disk) check(name string, meta table.Metadata) error {
 	return nil
 }
 
-func (t *tableFiles) table(meta table.Metadata, version int) *table.Table {
-	fsys := func(context.Context) (iceio.IO, error) { return t.d, nil }
-	return table.New(table.Identifier{t.name}, meta, t.d.name(t.metadataPath(version)), fsys, t)
-}
-
 // LoadTable implements table.CatalogIO.
 func (t *tableFiles) LoadTable(context.Context, table.Identifier) (*table.Table, error) {
-	l, err := t.load(nil)
+	l, err := t.load()
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +193,7 @@ func (t *tableFiles) LoadTable(context.Context, table.Identifier) (*table.Table,
 // CommitTable implements table.CatalogIO. When it returns nil the new version is durable, and so is all that it
 // refers to, given that this was closed and its folder synced before.
 func (t *tableFiles) CommitTable(_ context.Context, _ table.Identifier, reqs []table.Requirement, updates []table.Update) (table.Metadata, string, error) {
-	base, err := t.load(nil)
+	base, err := t.load()
 	if err != nil {
 		return nil, "", err
 	}
@@ -200,6 +208,11 @@ func (t *tableFiles) CommitTable(_ context.Context, _ table.Identifier, reqs []t
 	}
 	if err := t.publish(meta, base.version+1); err != nil {
 		return nil, "", err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.last.version <= base.version {
+		t.last = t.version(meta, base.version+1)
 	}
 	return meta, t.d.name(t.metadataPath(base.version + 1)), nil
 }

@@ -20,9 +20,20 @@ type Status struct {
 	Last        time.Time `json:"last"`        // of the latest
 	Collected   time.Time `json:"collected"`   // when the last log file was collected
 
+	Retention Retention `json:"retention"`
+
 	Places     []Place      `json:"places"`
 	Verdicts   []Verdict    `json:"verdicts"`
 	Quarantine []Quarantine `json:"quarantine"` // the newest first, at most 20
+}
+
+// Retention tells how long events are kept, and what has expired.
+type Retention struct {
+	Days         int       `json:"days"`           // 0 for ever
+	LogFilesDays int       `json:"log_files_days"` // of the rows of log_files
+	Before       time.Time `json:"expired_before,omitzero"`
+	At           time.Time `json:"expired_at,omitzero"` // when events expired last
+	Rows         int64     `json:"expired_rows"`        // events, since the lake was made
 }
 
 // Place is what came from one account and Region.
@@ -55,6 +66,8 @@ type Quarantine struct {
 // Status sums up what has been collected.
 func (db *DB) Status(ctx context.Context) (*Status, error) {
 	s := &Status{Snapshot: db.events.Time, Rows: db.events.Rows, Bytes: db.events.Bytes, DataFiles: int64(len(db.events.Files))}
+	expired := db.events.Expired
+	s.Retention = Retention{db.events.RetentionDays, db.logFiles.RetentionDays, expired.Before, expired.At, expired.Total}
 	if err := db.fetch(ctx, "log_files", &everything); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,217 @@
+//go:build unix
+
+package lake_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/aitrail/aitrail/internal/endpoint"
+	"github.com/aitrail/aitrail/internal/lake"
+)
+
+// s3 starts the endpoint with a bucket, behind a handler if there is one, and makes it the endpoint of the AWS SDK. It
+// returns the URL of a lake there.
+func s3(t *testing.T, front func(next http.Handler) http.Handler) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+	var handler http.Handler
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(server.Close)
+	e, err := endpoint.New(endpoint.Options{Dir: filepath.Join(dir, "aws"), URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	handler = e.Handler()
+	text, err := os.ReadFile(filepath.Join(dir, "aws", "aws.env"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "="); ok {
+			t.Setenv(name, strings.Trim(value, `'"`))
+		}
+	}
+	for name, value := range map[string]string{"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": ""} {
+		t.Setenv(name, value)
+	}
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := awss3.NewFromConfig(cfg, func(o *awss3.Options) { o.UsePathStyle = true })
+	if _, err := client.CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: aws.String("lake-bucket")}); err != nil {
+		t.Fatal(err)
+	}
+	if front != nil {
+		handler = front(e.Handler())
+	}
+	return "s3://lake-bucket/some/lake"
+}
+
+// TestBucket keeps a lake in a bucket: commits, reads, verdicts, maintenance, from processes with caches of their own.
+func TestBucket(t *testing.T) {
+	at := s3(t, nil)
+	if _, err := lake.Open(ctx, at, lake.Options{}); !errors.Is(err, lake.ErrNoLake) {
+		t.Errorf("Open = %v, want ErrNoLake", err)
+	}
+	l := create(t, at)
+	commit(t, l, first...)
+	other := open(t, at, lake.Options{Cache: t.TempDir(), Now: later})
+	b, err := addSecond(t, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := b.Commit(ctx); err != nil || r.Events != 15 || r.Duplicates != 5 || r.Skipped != 1 {
+		t.Errorf("Commit = %+v, %v", r, err)
+	}
+	if !state(t, at) {
+		t.Error("the second batch isn't in the lake")
+	}
+	if n, err := l.SetVerdicts(ctx, []lake.Verdict{{Object: "file:///c", Verdict: lake.VerdictVerified}}); n != 1 || err != nil {
+		t.Errorf("SetVerdicts = %d, %v", n, err)
+	}
+	before := content(t, l)
+	r, err := other.Maintain(ctx, lake.Maintenance{})
+	if err != nil || r.Compacted[0].After != 2 || r.Compacted[1].After != 1 || r.Snapshots[lake.Events] != 2 || r.Orphans.Files == 0 {
+		t.Errorf("Maintain = %+v, %v", r, err)
+	}
+	if after := content(t, open(t, at, lake.Options{ReadOnly: true, Cache: t.TempDir()})); !maps.Equal(before, after) {
+		t.Errorf("maintenance changed the lake: %d rows before, %d after", len(before), len(after))
+	}
+	s, err := l.Files(ctx, lake.Events)
+	if err != nil || len(s.Files) != 2 || !strings.HasPrefix(s.Files[0].Path, at) {
+		t.Fatalf("Files = %+v, %v", s, err)
+	}
+	fresh := open(t, at, lake.Options{ReadOnly: true, Cache: t.TempDir()})
+	if s, err = fresh.Files(ctx, lake.Events); err != nil {
+		t.Fatal(err)
+	}
+	if err := fresh.Fetch(ctx, s.Files); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range s.Files {
+		if info, err := os.Stat(f.Local); err != nil || info.Size() != f.Bytes {
+			t.Errorf("fetched file %s: %v, want %d bytes", f.Local, err, f.Bytes)
+		}
+	}
+}
+
+// TestBucketCollectorsAtOnce lets collectors race: nothing but the conditional writes keeps them apart.
+func TestBucketCollectorsAtOnce(t *testing.T) {
+	at := s3(t, nil)
+	create(t, at)
+	const collectors, commits = 4, 4
+	var wg sync.WaitGroup
+	for who := range collectors {
+		l := open(t, at, lake.Options{Cache: t.TempDir()})
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := range commits {
+				b := l.NewBatch()
+				from := (who*commits + n) * 10
+				add(t, b, numbered(fmt.Sprintf("file:///%d-%d", who, n), from, from+15), // 5 are the next one's too
+					numbered(fmt.Sprintf("file:///all-%d", n), n, n+1), logFile{object: fmt.Sprintf("file:///empty-%d", n)})
+				if _, err := b.Commit(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	l := open(t, at, lake.Options{ReadOnly: true})
+	ids := map[string]bool{}
+	for _, s := range stored(t, l, lake.EventFilter{}) {
+		if ids[s.Event.EventID] {
+			t.Errorf("event %s is there twice", s.Event.EventID)
+		}
+		ids[s.Event.EventID] = true
+	}
+	if len(ids) != collectors*commits*10+5 {
+		t.Errorf("%d events", len(ids))
+	}
+	if files := logFiles(t, l); len(files) != collectors*commits+2*commits {
+		t.Errorf("%d log files", len(files))
+	}
+}
+
+// TestBucketLostAnswers loses answers, and requests, of a server now and then: the SDK asks again, and finds that what it
+// creates is there.
+func TestBucketLostAnswers(t *testing.T) {
+	var n atomic.Int64
+	var on atomic.Bool
+	at := s3(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch i := n.Add(1); {
+			case !on.Load() || i%5 > 1 || r.Method == http.MethodGet:
+				next.ServeHTTP(w, r)
+			case i%5 == 0:
+				next.ServeHTTP(httptest.NewRecorder(), r)
+				panic(http.ErrAbortHandler)
+			default:
+				http.Error(w, "slow down", http.StatusServiceUnavailable)
+			}
+		})
+	})
+	l := create(t, at)
+	on.Store(true)
+	for i := range 4 {
+		if r := commit(t, l, numbered(fmt.Sprintf("file:///%d", i), i*5, i*5+7)); i == 0 && r.Events != 7 || i > 0 && (r.Events != 5 || r.Duplicates != 2) {
+			t.Errorf("Commit = %+v", r)
+		}
+	}
+	on.Store(false)
+	if got := stored(t, open(t, at, lake.Options{}), lake.EventFilter{}); len(got) != 22 {
+		t.Errorf("%d events, want 22", len(got))
+	}
+}
+
+// TestFaultAtEachStepInBucket is TestFaultAtEachStep for a lake in a bucket, of which each subtest has a prefix.
+func TestFaultAtEachStepInBucket(t *testing.T) {
+	root := s3(t, nil)
+	n := 0
+	lakeAt := func(t *testing.T) string {
+		n++
+		at := fmt.Sprintf("%s-%d", root, n)
+		commit(t, create(t, at), first...)
+		return at
+	}
+	counted := &steps{at: -1}
+	b, err := addSecond(t, open(t, lakeAt(t), lake.Options{}.WithFault(counted.fault)))
+	if err == nil {
+		_, err = b.Commit(ctx)
+	}
+	if err != nil || counted.n < 15 {
+		t.Fatalf("%d steps, %v", counted.n, err)
+	}
+	for at := range counted.n {
+		for i, s := range []*steps{{at: at, after: at%4 == 0}, {at: at, after: at%4 == 1, on: true}} {
+			if at%2 != i && os.Getenv("AITRAIL_LONG_TESTS") == "" {
+				continue
+			}
+			s.err = errFault
+			t.Run(fmt.Sprintf("%d after %v on %v", at, s.after, s.on), func(t *testing.T) {
+				faultOnce(t, lakeAt(t), s, at%3 == 0)
+				if t.Failed() {
+					t.Log("step", s.last)
+				}
+			})
+		}
+	}
+}
