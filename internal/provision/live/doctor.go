@@ -161,6 +161,8 @@ func told(changes []Change) string {
 		switch {
 		case have == "":
 			list = append(list, c.Property+" is not "+want)
+		case want == "":
+			list = append(list, c.Property+" has more: "+have)
 		case strings.HasPrefix(c.Want, "{"):
 			list = append(list, c.Property+" is another document")
 		default:
