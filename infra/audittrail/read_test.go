@@ -13,7 +13,6 @@ type form struct {
 	kind  provision.Kind
 	names map[string]string            // input → property, where the value is the same
 	lists map[string]func(v any) props // input → properties that are inside of it
-	skip  []string                     // inputs that say nothing of their own
 }
 
 type props = map[string]any

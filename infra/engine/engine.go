@@ -102,7 +102,7 @@ func (r *run) open(ctx context.Context) error {
 
 func (r *run) do(ctx context.Context) error {
 	if r.Verb == companion.Outputs {
-		state, err := r.state(ctx)
+		state, _, err := r.state(ctx)
 		if err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (r *run) do(ctx context.Context) error {
 
 // down destroys what holds nothing; with All everything, and the stack.
 func (r *run) down(ctx context.Context) error {
-	state, err := r.state(ctx)
+	state, _, err := r.state(ctx)
 	if err != nil {
 		return err
 	}

@@ -21,35 +21,25 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 )
 
-// state is the stack's state as the back end has it.
-func (r *run) state(ctx context.Context) (apitype.DeploymentV3, error) {
-	var d apitype.DeploymentV3
-	exported, err := r.stack.Export(ctx)
-	if err != nil {
-		return d, err
-	}
-	if len(exported.Deployment) == 0 {
-		return d, nil
+// state is the stack's state as the back end has it, and as it is exported.
+func (r *run) state(ctx context.Context) (d apitype.DeploymentV3, exported apitype.UntypedDeployment, err error) {
+	exported, err = r.stack.Export(ctx)
+	if err != nil || len(exported.Deployment) == 0 {
+		return d, exported, err
 	}
 	if err := json.Unmarshal(exported.Deployment, &d); err != nil {
-		return d, fmt.Errorf("the state of %s: %w", r.Stack, err)
+		return d, exported, fmt.Errorf("the state of %s: %w", r.Stack, err)
 	}
-	return d, nil
+	return d, exported, nil
 }
 
 // recover finishes what a killed run has left half done. The engine notes in the state what it is about to do, and can't know
 // whether it was done. All names of the set-up are known beforehand, and so are the ids that AWS's provider gives: what was being created goes into the
 // state under its id, and a refresh of just that finds it in AWS, or takes it out of the state again.
 func (r *run) recover(ctx context.Context) error {
-	exported, err := r.stack.Export(ctx)
+	d, exported, err := r.state(ctx)
 	if err != nil {
 		return err
-	}
-	var d apitype.DeploymentV3
-	if len(exported.Deployment) > 0 {
-		if err := json.Unmarshal(exported.Deployment, &d); err != nil {
-			return fmt.Errorf("the state of %s: %w", r.Stack, err)
-		}
 	}
 	if len(d.PendingOperations) == 0 {
 		return nil
