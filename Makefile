@@ -44,6 +44,7 @@ fuzz:
 bench: build
 	dir=$$(mktemp -d) && $(GO) run ./bench -dir $$dir && $(GO) run ./bench/queries -dir $$dir; code=$$?; rm -rf $$dir; exit $$code
 	$(GO) run ./bench/verify
+	$(GO) run ./bench/verify -matrix
 	$(GO) run ./bench/load
 
 generate:

@@ -81,10 +81,10 @@ func prepare(ctx context.Context, s settings, stderr io.Writer) error {
 	if _, err := corpus.Keep(s.dir, corpus.Options{Events: s.events, Seed: 1}); err != nil {
 		return err
 	}
-	return errors.Join(
-		once(s, "lake", stderr, func(dir string) error { return fill(ctx, dir, filepath.Join(s.dir, "corpus")) }),
-		once(s, "parquet", stderr, func(dir string) error { return sorted(ctx, filepath.Join(s.dir, "lake"), dir) }),
-	)
+	if err := once(s, "lake", stderr, func(dir string) error { return fill(ctx, dir, filepath.Join(s.dir, "corpus")) }); err != nil {
+		return err
+	}
+	return once(s, "parquet", stderr, func(dir string) error { return sorted(ctx, filepath.Join(s.dir, "lake"), dir) })
 }
 
 // once makes a folder that is whole or not there.

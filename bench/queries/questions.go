@@ -32,8 +32,11 @@ const ai = `regexp_matches(eventSource, '^(bedrock|sagemaker|comprehend|rekognit
 func questions(ctx context.Context, db *query.DB) ([]question, error) {
 	rows, err := ask(ctx, db, `SELECT event_id, strftime(time, '%Y-%m-%d %H:00:00'), user_identity.arn FROM calls
 		WHERE user_identity.arn IS NOT NULL ORDER BY time OFFSET (SELECT count(*) // 2 FROM calls) LIMIT 1`)
-	if err != nil || len(rows) != 1 {
-		return nil, fmt.Errorf("choosing an event: %d rows, %w", len(rows), err)
+	if err == nil && len(rows) != 1 {
+		err = fmt.Errorf("%d rows", len(rows))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("choosing an event: %w", err)
 	}
 	cells := strings.Split(rows[0], "\t")
 	id, arn := cells[0], cells[2]

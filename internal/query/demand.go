@@ -356,7 +356,10 @@ func (s *session) show(st *statement, demands map[string]demand) error {
 			d.typesOnly = true
 		}
 		if err := s.db.fetch(s.ctx, view, &d); err != nil {
-			return s.failed(err, "", nil)
+			if s.ctx.Err() != nil {
+				return s.failed(err, "", nil)
+			}
+			return err
 		}
 		if view == "calls" && !d.typesOnly {
 			any, err := s.anyOthers()
