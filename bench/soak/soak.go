@@ -239,7 +239,11 @@ func (w *watcher) live(ctx context.Context, cmd *exec.Cmd, ended chan error) err
 			if err := cmd.Process.Signal(os.Interrupt); err != nil {
 				return err
 			}
-			return <-ended
+			err := <-ended
+			if cmd.ProcessState.ExitCode() == -1 { // it had not yet come to listen to signals
+				return nil
+			}
+			return err
 		}
 	}
 }

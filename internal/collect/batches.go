@@ -113,7 +113,8 @@ func (bs *batches) commitAged(ctx context.Context) error {
 	b.mu.Lock()
 	idle := b.tally.files > 0 && now.Sub(b.ended) >= bs.maxAge/5
 	b.mu.Unlock()
-	if !idle && now.Sub(b.began) < bs.maxAge || !bs.close(b) {
+	age := now.Sub(b.began)
+	if !idle && age >= 0 && age < bs.maxAge || !bs.close(b) { // below 0, the clock was set back
 		return nil
 	}
 	return bs.commit(ctx, b)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -271,4 +272,43 @@ func TestFollowFuture(t *testing.T) {
 	s.Add(key("111122223333", "us-east-1", now.Add(2*time.Minute), 4))
 	r = follow(t, newLake(t, dir), fast("s3://trail"), "s3://trail")
 	r.collected(1)
+}
+
+// TestFollowHole has a log file that can't be read for long: what comes after it is collected, and so is it in the end,
+// whatever was collected meanwhile.
+func TestFollowHole(t *testing.T) {
+	hole := key("111122223333", "us-east-1", noon, 2)
+	var allowed atomic.Bool
+	s := bucket(t, &collecttest.S3{Denied: func(r *http.Request) bool { return !allowed.Load() && strings.HasSuffix(r.URL.Path, hole) }})
+	s.Add(key("111122223333", "us-east-1", noon.Add(-time.Hour), 1), hole)
+	dir := t.TempDir()
+	r := follow(t, newLake(t, dir), fast("s3://trail"), "s3://trail")
+	r.collected(1)
+	s.Add(key("111122223333", "us-east-1", noon.AddDate(0, 0, 20), 3), key("111122223333", "us-east-1", noon.AddDate(0, 0, 21), 4))
+	r.collected(3)
+	if err := r.stop(); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	allowed.Store(true)
+	r = follow(t, newLake(t, dir), fast("s3://trail"), "s3://trail")
+	r.collected(1)
+	if got := objects(t, newLake(t, dir)); len(got) != 4 {
+		t.Errorf("collected %q", got)
+	}
+}
+
+// TestFollowClock sets the clock forth and back: nothing is missed.
+func TestFollowClock(t *testing.T) {
+	s := bucket(t, &collecttest.S3{})
+	var offset atomic.Int64
+	opts := fast("s3://trail")
+	opts.Now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+	s.Add(key("111122223333", "us-east-1", noon, 0))
+	r := follow(t, newLake(t, t.TempDir()), opts, "s3://trail")
+	r.collected(1)
+	for n, days := range []int{400, -400, 0, -4000, 30} {
+		offset.Store(int64(days) * int64(24*time.Hour))
+		s.Add(key("111122223333", "us-east-1", noon.Add(time.Duration(n+1)*time.Minute), n+1))
+		r.collected(int64(n + 2))
+	}
 }

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -149,7 +150,9 @@ const (
 type spot struct {
 	place
 	span   *cursorSpan
-	high   string // the last key seen
+	high   string               // the last key seen
+	last   time.Time            // its time
+	holes  map[string]time.Time // log files that couldn't be read, and their times: the span doesn't go beyond them
 	due    time.Time
 	deepAt time.Time
 	fresh  time.Time // when a new key was seen last; at first, when the spot was
@@ -393,6 +396,9 @@ func (w *watch) poll(ctx context.Context, s *spot) error {
 	switch {
 	case from.IsZero():
 	case !s.looked || now.Before(s.deepAt):
+		if s.last.After(from) {
+			from = s.last
+		}
 		from = from.Add(-recent)
 	default:
 		from = from.Add(-deep)
@@ -432,6 +438,9 @@ func (w *watch) after(s *spot, p *pass, first bool, err error) {
 		s.due = now.Add(max(backoff(s.fails), min(minPoll, w.longest())))
 	} else {
 		s.fails, s.looked = 0, true
+		if p.newest.After(s.last) {
+			s.last = p.newest
+		}
 		if p.fresh {
 			s.fresh = now
 		}
@@ -461,17 +470,31 @@ func (w *watch) summary(now time.Time) {
 	})
 }
 
-// advance moves the end of a spot's span, after all that a look found was dealt with.
+// advance moves the end of a spot's span, after all that a look found was dealt with: up to the last log file, or to
+// before the first that isn't in the lake.
 func (w *watch) advance(p *pass) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p.failed || !p.newest.After(p.spot.span.To) {
+	s, to := p.spot, p.newest
+	hole := p.hole
+	for _, t := range s.holes {
+		if !t.Before(s.span.From) { // the others keep their months from being done
+			hole, _ = widen(hole, hole, t, t)
+		}
+	}
+	if !hole.IsZero() && !hole.After(to) {
+		to = hole.Add(-time.Minute)
+	}
+	if p.broken || !to.After(s.span.To) {
 		return
 	}
-	if s := p.spot.span; s.To.IsZero() { // there was nothing when it was found
-		s.From, s.Whole = p.oldest, true
+	if s.span.To.IsZero() { // there was nothing when it was found
+		if to.Before(p.oldest) {
+			return
+		}
+		s.span.From, s.span.Whole = p.oldest, true
 	}
-	p.spot.span.To, w.dirty = p.newest, true
+	s.span.To, w.dirty = to, true
 }
 
 // backfill reads back what lies before the first look. What couldn't be read is tried again after a while.
@@ -532,7 +555,8 @@ func (w *watch) backfillAll(ctx context.Context) error {
 		p := &pass{w: w, spot: s, ended: func(p *pass) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			m.done, m.failed = !p.failed, p.failed
+			failed := p.broken || !p.hole.IsZero()
+			m.done, m.failed = !failed, failed
 			w.read(s)
 		}}
 		w.mu.Lock()
@@ -603,8 +627,9 @@ type pass struct {
 	ended func(*pass) // once all is dealt with
 
 	mu             sync.Mutex
-	open           int // log files handed on and not dealt with, and one for the listing
-	failed         bool
+	open           int       // log files handed on and not dealt with, and one for the listing
+	broken         bool      // the listing is
+	hole           time.Time // of the first log file that isn't in the lake
 	fresh          bool
 	oldest, newest time.Time
 }
@@ -619,7 +644,10 @@ func (p *pass) list(ctx context.Context, prefix, after string, until time.Time, 
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			p.deal(err)
+			p.mu.Lock()
+			p.broken = true
+			p.mu.Unlock()
+			p.deal(nil, nil)
 			return err, nil
 		}
 		j := job{source: w.source, store: w.store, info: info, url: w.store.URL(info.Key)}
@@ -627,11 +655,11 @@ func (p *pass) list(ctx context.Context, prefix, after string, until time.Time, 
 			continue
 		}
 		p.see(j, limit)
-		if err := w.c.offer(ctx, lane, j, p.deal); err != nil {
+		if err := w.c.offer(ctx, lane, j, func(err error) { p.deal(&j, err) }); err != nil {
 			return nil, err
 		}
 	}
-	p.deal(nil)
+	p.deal(nil, nil)
 	return nil, nil
 }
 
@@ -650,11 +678,26 @@ func (p *pass) see(j job, limit time.Time) {
 	}
 }
 
-// deal notes that a log file, or the listing, is dealt with.
-func (p *pass) deal(err error) {
+// deal notes that a log file is dealt with; nil stands for the listing.
+func (p *pass) deal(j *job, err error) {
+	if j != nil {
+		p.w.mu.Lock()
+		switch key := j.info.Key; {
+		case err == nil:
+			delete(p.spot.holes, key)
+		case !errors.Is(err, errLater):
+			if p.spot.holes == nil {
+				p.spot.holes = map[string]time.Time{}
+			}
+			p.spot.holes[key] = j.key.Time
+		}
+		p.w.mu.Unlock()
+	}
 	p.mu.Lock()
 	p.open--
-	p.failed = p.failed || err != nil
+	if err != nil {
+		p.hole, _ = widen(p.hole, p.hole, j.key.Time, j.key.Time)
+	}
 	last := p.open == 0
 	p.mu.Unlock()
 	if last {
