@@ -68,8 +68,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Collect brings the log files of sources that the lake doesn't have into it. A source is a folder, a file or
-// s3://bucket/prefix. It returns when all are dealt with.
+// Collect brings the log files and events of sources that the lake doesn't have into it; see the package's comment for
+// what a source is. It returns when all are dealt with: when a queue is empty, and a history read back.
 //
 // The report is valid with an error too: it tells what is in the lake. The error is one of a source that can't be
 // opened (nothing was done then), of the lake, ctx's, or *NoLogFilesError (joined, when there are several). Objects
