@@ -37,3 +37,6 @@ func (d *Decoder) Decode(body io.Reader, emit func(e *cloudtrail.Event, index in
 
 // ParseMessage reads a queue's message.
 var ParseMessage = parseMessage
+
+// CursorsOf returns the cursors of a lake.
+var CursorsOf = cursorsOf
