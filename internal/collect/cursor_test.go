@@ -41,7 +41,9 @@ func TestCursorsSpareWorkOnly(t *testing.T) {
 		func() error { return nil },
 		func() error { return os.Remove(name) },
 		func() error { return os.WriteFile(name, []byte("{"), 0o644) },
-		func() error { return os.WriteFile(name, []byte(`{"version":1,"source":"s3://other/","spans":{}}`), 0o644) },
+		func() error {
+			return os.WriteFile(name, []byte(`{"version":1,"source":"s3://other/","spans":{}}`), 0o644)
+		},
 	} {
 		if n > 0 {
 			found, err := filepath.Glob(filepath.Join(dir, "cursors", "*.json"))
