@@ -109,10 +109,23 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 		}
 		return usagef("unknown output format %q: table, json and csv are known", a.output)
 	}
-	root.AddCommand(a.demoCommand(), a.localCommand(), a.upCommand(), a.previewCommand(), a.downCommand(), a.outputsCommand(),
-		a.doctorCommand(), a.templateCommand(), a.collectCommand(), a.daemonCommand(), a.verifyCommand(), a.callsCommand(),
-		a.eventsCommand(), a.exportCommand(), a.queryCommand(), a.statusCommand(), a.coverageCommand(), a.probeCommand(), a.servicesCommand(), a.versionCommand())
-	root.AddCommand(a.maintainCommand())
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Without an AWS account:", []*cobra.Command{a.demoCommand(), a.localCommand()}},
+		{"Set up:", []*cobra.Command{a.upCommand(), a.previewCommand(), a.downCommand(), a.outputsCommand(), a.doctorCommand(), a.templateCommand()}},
+		{"Collect:", []*cobra.Command{a.collectCommand(), a.daemonCommand(), a.maintainCommand(), a.statusCommand(), a.probeCommand()}},
+		{"Ask:", []*cobra.Command{a.callsCommand(), a.eventsCommand(), a.queryCommand(), a.servicesCommand()}},
+		{"Prove:", []*cobra.Command{a.coverageCommand(), a.verifyCommand(), a.exportCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.AddCommand(a.versionCommand())
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.SuggestionsMinimumDistance = 2
 	root.Version = version()

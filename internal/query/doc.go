@@ -15,7 +15,7 @@
 //   - Bounded: what DuckDB keeps of tables, sorts, joins and results, its temporary files, threads and time have limits;
 //     cancelling the context ends a query. DuckDB counts no memory, and heeds no cancellation, inside one call of a
 //     function. So functions that make a large value of small ones take constants up to a limit, and who asks gets an answer
-//     soon after the time is over even when DuckDB goes on. docs/decisions/0015 says what that leaves.
+//     soon after the time is over even when DuckDB goes on. docs/decisions/0011 says what that leaves.
 //   - Never an empty success: what can't be run is an [*Error] that names the construct and where it stands.
 //   - Values never become SQL text: filters are bound parameters.
 //   - Time zone UTC.
