@@ -30,7 +30,7 @@ func main() {
 	accounts := flag.Int("accounts", 20, "accounts")
 	years := flag.Int("years", 3, "years")
 	delay := flag.Duration("delay", 20*time.Millisecond, "of each answer")
-	dir := flag.String("dir", "", "folder of the lake; it is kept, and used again")
+	dir := flag.String("dir", "", "folder of the lake, to keep it; a lake that is there gets a million log files more")
 	flag.Parse()
 	if err := run(*keys, *accounts, *years, *delay, *dir); err != nil {
 		log.Fatal(err)
