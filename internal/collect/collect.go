@@ -103,7 +103,7 @@ func newCollector(l *lake.Lake, opts Options) *collector {
 		report: Report{Kinds: map[cloudtrail.Kind]*KindCount{}, Quarantine: []QuarantinedFile{}, Errors: []ObjectError{}},
 	}
 	if c.opts.Cursors == nil {
-		c.opts.Cursors = cursorsOf(l.Dir())
+		c.opts.Cursors = cursorsOf(l.SideDir())
 	}
 	c.progress = progress{call: opts.Progress, now: opts.Now}
 	c.batches = &batches{

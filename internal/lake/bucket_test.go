@@ -70,6 +70,11 @@ func TestBucket(t *testing.T) {
 	if _, err := lake.Open(ctx, at, lake.Options{}); !errors.Is(err, lake.ErrNoLake) {
 		t.Errorf("Open = %v, want ErrNoLake", err)
 	}
+	for _, bad := range []string{"s3://", at + "?catalog=glue", "gs://bucket/lake"} {
+		if _, err := lake.Open(ctx, bad, lake.Options{Create: true}); err == nil {
+			t.Errorf("a lake is made at %q", bad)
+		}
+	}
 	l := create(t, at)
 	commit(t, l, first...)
 	other := open(t, at, lake.Options{Cache: t.TempDir(), Now: later})

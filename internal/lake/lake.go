@@ -15,7 +15,7 @@ import (
 )
 
 // Version is the version of the tables' format that this package writes. It stands in the tables' properties.
-const Version = 1
+const Version = 2
 
 // Names of the tables.
 const (
@@ -214,6 +214,8 @@ func newLake(ctx context.Context, at string, opts Options) (*Lake, error) {
 		l.d.root = filepath.ToSlash(root)
 	case scheme != "s3":
 		return nil, fmt.Errorf("unknown scheme %q: a lake is in a folder, or at s3://BUCKET/PREFIX", scheme)
+	case strings.ContainsAny(at, "?#"):
+		return nil, errors.New("a lake's URL is s3://BUCKET/PREFIX without more: other catalogs than Iceberg's hadoop catalog aren't supported")
 	default:
 		l.d.root = strings.TrimRight(at, "/")
 		var err error
@@ -308,6 +310,15 @@ func (l *Lake) Close() error {
 
 // Dir returns the lake's folder, absolute, or its URL.
 func (l *Lake) Dir() string { return l.d.root }
+
+// SideDir returns a folder for files beside the tables that may be lost: the lake's, or for a lake in a bucket one of this
+// computer.
+func (l *Lake) SideDir() string {
+	if l.d.remote != nil {
+		return l.d.remote.cache
+	}
+	return l.d.root
+}
 
 func (l *Lake) dataDir(table string) string { return join(l.d.root, table, "data") }
 

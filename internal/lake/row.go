@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 )
@@ -82,6 +83,12 @@ func (c *chunk) addRow(row *eventRow, at ref) {
 func (c *chunk) add(e *cloudtrail.Event, n *Call, source string, index int64, at ref) {
 	c.next()
 	id, extra := eventIDColumns(e)
+	var windowEnd time.Time
+	if a, ok := aggregateOf(e); ok {
+		with := *e // Nothing of e is changed.
+		with.EventTime, with.RecipientAccountID = a.start, a.account
+		e, id, windowEnd = &with, a.id, a.end
+	}
 	h := head{noTime, at, keyOf(id, extra, e.RecipientAccountID)}
 	if !e.EventTime.IsZero() {
 		h.time = micros(e.EventTime.UnixMicro())
@@ -128,6 +135,7 @@ func (c *chunk) add(e *cloudtrail.Event, n *Call, source string, index int64, at
 	c.call(n)
 	c.text(source)
 	c.number(index, true)
+	c.time(windowEnd)
 }
 
 // caller adds userIdentity.
@@ -246,6 +254,30 @@ func eventIDColumns(e *cloudtrail.Event) (id [16]byte, extra string) {
 	return id, member + "}"
 }
 
+// aggregate is what an aggregated event's columns get from members that other events don't have.
+type aggregate struct {
+	start, end time.Time
+	account    string
+	id         [16]byte
+}
+
+// aggregateOf reads an aggregated event
+// (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-aggregated-events.html): it has
+// timeWindow, accountId and eventId where others have eventTime, recipientAccountId and eventID. Those stand in extra, so the
+// record is given back as it was. ok is false for other events, and for one of another form.
+func aggregateOf(e *cloudtrail.Event) (a aggregate, ok bool) {
+	if e.EventCategory != "Aggregated" || !e.EventTime.IsZero() || e.RecipientAccountID != "" || e.EventID != "" {
+		return a, false
+	}
+	window := e.Extra.Member("timeWindow")
+	var startErr, endErr error
+	a.start, startErr = time.Parse(time.RFC3339, window.Member("windowStart").Text())
+	a.end, endErr = time.Parse(time.RFC3339, window.Member("windowEnd").Text())
+	a.account = e.Extra.Member("accountId").Text()
+	a.id, ok = parseUUID(e.Extra.Member("eventId").Text())
+	return a, ok && startErr == nil && endErr == nil && a.account != "" && !a.start.IsZero() && !a.end.IsZero()
+}
+
 // event gives the event of a row back.
 func (row *eventRow) event() cloudtrail.Event {
 	e := cloudtrail.Event{
@@ -263,6 +295,9 @@ func (row *eventRow) event() cloudtrail.Event {
 		SessionCredentialFromConsole: row.SessionCredentialFromConsole, Extra: cloudtrail.JSON(row.Extra),
 	}
 	e.EventID = eventIDOf(row.EventID, row.Extra)
+	if row.WindowEnd != nil { // see aggregateOf
+		e.EventTime, e.RecipientAccountID, e.EventID = time.Time{}, "", ""
+	}
 	if row.Resources != nil {
 		e.Resources = make([]cloudtrail.Resource, len(row.Resources))
 		for i, v := range row.Resources {

@@ -68,6 +68,9 @@ type eventRow struct {
 
 	SourceObject string `parquet:"source_object,optional,id(70)" doc:"URL of the log file"`
 	SourceIndex  int64  `parquet:"source_index,id(71)" doc:"place of the record in the log file, from 0"`
+
+	// Since version 2.
+	WindowEnd *micros `parquet:"window_end,timestamp(microsecond),id(80)" doc:"of an aggregated event: the end of the time it sums up; eventTime is the beginning"`
 }
 
 type identityRow struct {
