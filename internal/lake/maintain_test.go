@@ -381,11 +381,10 @@ func TestMaintainWhileCollecting(t *testing.T) {
 	if got, want := len(stored(t, l, lake.EventFilter{})), collectors*commits*10+5; got != want {
 		t.Errorf("%d events, want %d", got, want)
 	}
-	files := logFiles(t, l)
 	if _, err := l.SetVerdicts(ctx, []lake.Verdict{{Object: "file:///1-1", Verdict: lake.VerdictVerified}}); err != nil {
 		t.Fatal(err)
 	}
-	if files = logFiles(t, l); len(files) != collectors*commits || files["file:///1-1"].Verdict != lake.VerdictVerified {
+	if files := logFiles(t, l); len(files) != collectors*commits || files["file:///1-1"].Verdict != lake.VerdictVerified {
 		t.Errorf("%d log files, %+v", len(files), files["file:///1-1"])
 	}
 }
