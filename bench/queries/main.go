@@ -2,10 +2,11 @@
 //
 //	go run ./bench/queries -events 1000000 -dir /tmp/bench-queries
 //
-// A corpus (package corpus) is collected into a lake as `aitrail collect` does. DuckDB answers the same questions from one
+// A corpus (package corpus) is collected into two lakes as `aitrail collect` does, and one of them maintained as `aitrail
+// maintain` does: the questions are asked of both, in two tables. DuckDB answers the same questions from one
 // Parquet file with the lake's columns, the normal form included, sorted by time, which it wrote itself; and from the
 // .json.gz log files, of which it is told just the members that a question needs. All run in one process, in turns, with
-// the same library, threads and memory; figures are medians. The rows of the first two must be the same.
+// the same library, threads and memory; figures are medians. The rows of lake and Parquet must be the same.
 package main
 
 import (
@@ -72,7 +73,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := prepare(ctx, s, stderr); err != nil {
 		return err
 	}
-	return compare(ctx, s, stdout)
+	if err := compare(ctx, s, "lake", stdout); err != nil {
+		return err
+	}
+	s.json = false
+	return compare(ctx, s, "maintained", stdout)
 }
 
 // prepare makes the corpus, the lake and the Parquet file, each unless an earlier run left it.
@@ -81,8 +86,11 @@ func prepare(ctx context.Context, s settings, stderr io.Writer) error {
 	if _, err := corpus.Keep(s.dir, corpus.Options{Events: s.events, Seed: 1}); err != nil {
 		return err
 	}
-	if err := once(s, "lake", stderr, func(dir string) error { return fill(ctx, dir, filepath.Join(s.dir, "corpus")) }); err != nil {
-		return err
+	for _, name := range []string{"lake", "maintained"} {
+		err := once(s, name, stderr, func(dir string) error { return fill(ctx, dir, filepath.Join(s.dir, "corpus"), name == "maintained") })
+		if err != nil {
+			return err
+		}
 	}
 	return once(s, "parquet", stderr, func(dir string) error { return sorted(ctx, filepath.Join(s.dir, "lake"), dir) })
 }
@@ -103,8 +111,8 @@ func once(s settings, name string, stderr io.Writer, fill func(dir string) error
 	return os.WriteFile(dir+".done", nil, 0o644)
 }
 
-// fill collects a corpus into a lake.
-func fill(ctx context.Context, dir, source string) error {
+// fill collects a corpus into a lake, and maintains it if told to.
+func fill(ctx context.Context, dir, source string, maintain bool) error {
 	l, err := lake.Open(ctx, dir, lake.Options{Create: true})
 	if err != nil {
 		return err
@@ -113,13 +121,16 @@ func fill(ctx context.Context, dir, source string) error {
 	if err == nil && report.Failed+report.Quarantined > 0 {
 		err = fmt.Errorf("%d files failed, %d quarantined", report.Failed, report.Quarantined)
 	}
+	if err == nil && maintain {
+		_, err = l.Maintain(ctx, lake.Maintenance{})
+	}
 	return errors.Join(err, l.Close())
 }
 
-// compare runs the questions and prints the table.
-func compare(ctx context.Context, s settings, stdout io.Writer) error {
+// compare asks the questions of one of the lakes and prints the table.
+func compare(ctx context.Context, s settings, name string, stdout io.Writer) error {
 	start := time.Now()
-	l, err := lake.Open(ctx, filepath.Join(s.dir, "lake"), lake.Options{ReadOnly: true})
+	l, err := lake.Open(ctx, filepath.Join(s.dir, name), lake.Options{ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -141,7 +152,8 @@ func compare(ctx context.Context, s settings, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%d events; lake: %d data files, %.1f MB; Parquet: %.1f MB; %s/%s, %d cores, %s\n", snapshot.Rows, len(snapshot.Files),
+	title := map[string]string{"lake": "as collected", "maintained": "after maintenance"}[name]
+	fmt.Fprintf(stdout, "%s: %d events; lake: %d data files, %.1f MB; Parquet: %.1f MB; %s/%s, %d cores, %s\n", title, snapshot.Rows, len(snapshot.Files),
 		float64(snapshot.Bytes)/1e6, float64(sizeOf(duck.parquet))/1e6, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	fmt.Fprintf(stdout, "opening: aitrail %.1f ms, DuckDB %.1f ms; medians of %d runs; ratio is DuckDB's time over aitrail's, of wall time and of\nprocessor time, which tells more on a busy machine\n\n",
 		milli(opened), milli(duckOpened), s.runs)
@@ -156,7 +168,8 @@ func compare(ctx context.Context, s settings, stdout io.Writer) error {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
 	}
-	return nil
+	_, err = fmt.Fprintln(stdout)
+	return err
 }
 
 // measure asks one question in turns and prints its line.

@@ -157,9 +157,9 @@ func (r *rewriter) arguments(open int) [][2]int {
 	return args
 }
 
-// dataStore matches what stands for an event data store after FROM: its id, or the mark that AWS's samples have for it.
+// dataStore matches what stands for an event data store after FROM: its id, or the mark that AWS's samples and pages have for it.
 var dataStore = regexp.MustCompile(`(?i)^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\$\{?(?:eds|event_?data_?store)(?:_?id)?\b\}?|` +
-	`<\$?(?:eds|event[ _-]?data[ _-]?store)(?:[ _-]?id)?>)`)
+	`<\$?(?:eds|event[ _-]?data[ _-]?store)(?:[ _-]?id)?>|(?:config_)?(?:eds|event_data_store)[_-]id\b)`)
 
 // relations finds the views and event data stores that the statement reads, and tells whether one means cloudtrail_lake.
 // Several event data stores would be the same rows several times: that is refused.
@@ -219,10 +219,24 @@ func (r *rewriter) token(i int) error {
 		return r.lambda(i)
 	case r.word(i) == "AT" && (r.word(i+1) == "TIME" || r.word(i+1) == "TIMEZONE"):
 		return r.refuse(i, "AT TIME ZONE", "AT TIME ZONE is not supported in queries over cloudtrail_lake: times are in UTC")
+	case r.is(i, '$') && r.word(i+1) != "" && r.tokens[i].end == r.tokens[i+1].start:
+		return r.refuse(i, "$"+r.textOf(i+1), "$"+r.textOf(i+1)+" is a mark to be filled in: write a value in its place")
+	case r.word(i) == "EVENTDATA" && r.is(i+1, '.') && !r.is(i-1, '.') && !r.named("EVENTDATA"):
+		return r.refuse(i, r.textOf(i), "eventData is a column of event data stores of AWS Config's items and of other sources' events: this lake has CloudTrail's")
 	case r.tokens[i].kind == tokenWord && r.is(i+1, '(') && r.pair[i+1] > 0:
 		return r.call(i)
 	}
 	return nil
+}
+
+// named tells whether the statement gives something a name, in upper case, by AS.
+func (r *rewriter) named(name string) bool {
+	for i := range r.tokens {
+		if r.word(i) == name && r.word(i-1) == "AS" {
+			return true
+		}
+	}
+	return false
 }
 
 // lambda rewrites x -> and (x, y) ->.

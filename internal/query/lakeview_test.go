@@ -78,6 +78,9 @@ func TestLakeQueries(t *testing.T) {
 		{"an id", `SELECT count(*) AS n FROM 0a1b2c3d-4e5f-6789-abcd-ef0123456789 WHERE` + week, "11"},
 		{"a quoted id", `SELECT e.eventName FROM "0a1b2c3d-4e5f-6789-abcd-ef0123456789" AS e ORDER BY e.eventTime DESC LIMIT 1`, "StopLogging"},
 		{"a sample's mark", `SELECT count(*) FROM <event_data_store_id> WHERE readOnly = false`, "7"},
+		{"a page's mark", `SELECT count(*) FROM eds-ID WHERE eventtime >='2023-01-08 00:00:00'`, "1"},
+		{"grouped by a map", `SELECT element_at(requestParameters, 'modelId'), count(*) FROM <Event data store Id> WHERE eventName = 'InvokeModel'
+			GROUP BY requestParameters ORDER BY 2 DESC`, sonnet + "|2\n" + haiku + "|1"},
 		{"top users", `SELECT userIdentity.principalid, useridentity.accountId, count(*
 			) as eventCount FROM $EDS_ID WHERE userIdentity.principalid IS NOT NULL AND` + week + `
 			GROUP BY userIdentity.principalid, useridentity.accountId ORDER BY EventCount DESC, 1`,
@@ -221,6 +224,8 @@ func TestLakeRefusals(t *testing.T) {
 		{"SELECT trino.json_parse('1') FROM $EDS_ID", "json_parse", 14},
 		{"SELECT (x/y) -> z FROM $EDS_ID", "/", 10},
 		{"SELECT getenv('HOME') FROM $EDS_ID", "getenv", 8},
+		{"SELECT eventTime FROM $EDS_ID WHERE eventID = $EVENT_ID", "$EVENT_ID", 47},
+		{"SELECT eventTime, eventData.accountId FROM config_event_data_store_ID", "eventData", 19},
 		{"SELECT 1 FROM read_text('$EDS_ID')", "read_text", 15},
 	} {
 		if e := failure(t, db, c.text); e.Construct != c.construct || e.Line != 1 || e.Col != c.col {
