@@ -22,6 +22,7 @@ type watch struct {
 	store object.Store
 	told  sync.Once         // of folders that aren't followed
 	laid  bool              // it may be laid out as CloudTrail delivers
+	empty bool              // nothing was there when it was listed last
 	young map[string]string // files of a folder that were changing when it was listed last, and their ETags
 
 	mu     sync.Mutex // guards what follows
@@ -83,6 +84,9 @@ func (w *watch) follow(ctx context.Context) error {
 		}
 		w.looked(listed)
 		wait := max(pause, 10*w.now().Sub(start)) // a large folder isn't walked all the time
+		if w.empty && w.isBucket() {
+			wait = min(wait, minPoll) // a trail that was just made
+		}
 		if fails > 0 {
 			wait = max(wait, backoff(fails))
 		}
@@ -95,7 +99,9 @@ func (w *watch) follow(ctx context.Context) error {
 // walk lists the source whole and hands on what is new. listed is the listing's error.
 func (w *watch) walk(ctx context.Context) (listed, err error) {
 	young := map[string]string{}
+	w.empty = true
 	for info, err := range w.store.List(ctx, "", "") {
+		w.empty = false
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -227,10 +233,18 @@ func (w *watch) exploring(ctx context.Context) error {
 				w.fail(w.name, err)
 			}
 		}
-		if !sleep(ctx, exploreEvery) {
+		if !sleep(ctx, w.untilExplored()) {
 			return ctx.Err()
 		}
 	}
+}
+
+// untilExplored is the time until new places are looked for: the fewer there are, the less that costs, and the sooner the first
+// log file of a new trail's next Region is wanted.
+func (w *watch) untilExplored() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return min(minPoll*time.Duration(1+len(w.spots)), exploreEvery)
 }
 
 // restored tells whether the places came from a cursor, so that nobody has looked for new ones yet.
