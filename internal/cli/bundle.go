@@ -39,7 +39,8 @@ type manifest struct {
 	Filter   []string     `json:"filter"` // the export's arguments that chose the events
 	Lake     string       `json:"lake"`
 	Events   int64        `json:"events"`
-	Proven   int64        `json:"proven"` // events of verified log files
+	Proven   int64        `json:"proven"`             // events of verified log files
+	LeftOut  int64        `json:"left_out,omitempty"` // chosen, and not in the bundle: they have no log file
 	LogFiles []bundleItem `json:"log_files"`
 	Digests  []bundleItem `json:"digests"`
 	Files    []bundleFile `json:"files"` // all but the manifest, its signature and SHA256SUMS

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,6 +57,7 @@ func (a *app) show(ctx context.Context, id string, raw bool) error {
 				}
 				continue
 			}
+			e = slices.DeleteFunc(e, func(m query.Member) bool { return m.Name == "verdict" }) // said once, beside its note
 			e = append(e, query.Member{Name: "verdict", Value: at.verdict}, query.Member{Name: "verdict_note", Value: at.note})
 			if err != nil {
 				e = append(e, query.Member{Name: "raw_error", Value: err.Error()})
@@ -88,25 +90,34 @@ func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*linea
 			at.object = query.Text(m.Value)
 		case "source_index":
 			at.index, _ = m.Value.(int64)
+		case "verdict":
+			at.verdict = query.Text(m.Value)
 		}
 	}
-	rows, err := db.Query(ctx, "SELECT coalesce(verdict, ''), coalesce(verdict_note, '') FROM log_files WHERE object = ? AND status = 'collected' ORDER BY collected_at", at.object)
+	switch {
+	case isLive(at.object):
+		at.note = "it came one by one: no digest speaks of it"
+		return at, nil
+	case at.verdict == "":
+		at.note = "not verified yet"
+		return at, nil
+	}
+	rows, err := db.Query(ctx, "SELECT coalesce(verdict_note, '') FROM log_files WHERE object = ? AND status = 'collected' AND verdict = ? ORDER BY collected_at", at.object, at.verdict)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		v := rows.Values()
-		at.verdict, at.note = query.Text(v[0]), query.Text(v[1])
-	}
-	if at.verdict == "" {
-		at.note = "not verified yet"
+		at.note = query.Text(rows.Values()[0])
 	}
 	return at, rows.Err()
 }
 
 // raw reads the record in its log file.
 func (at *lineage) raw(ctx context.Context) (string, error) {
+	if isLive(at.object) {
+		return "", fmt.Errorf("event %s came one by one, from %s: the lake knows no log file of it", at.id, at.object)
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, rawTime, errors.New("it took too long"))
 	defer cancel()
 	body, err := openObject(ctx, at.object)
@@ -128,6 +139,11 @@ func (at *lineage) raw(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the log file %s has another record at its place %d now", at.object, at.index)
 	}
 	return text, nil
+}
+
+// isLive tells whether a source_object is an answer of a log group or the event history, and no log file.
+func isLive(object string) bool {
+	return strings.HasPrefix(object, "logs:") || strings.HasPrefix(object, "history:")
 }
 
 // openObject opens the object of a URL.

@@ -106,7 +106,8 @@ func (x *export) run(ctx context.Context, out string) error {
 	if err != nil {
 		return err
 	}
-	x.listing = manifest{Version: bundleVersion, Made: x.made, Filter: x.said, Lake: dir, LogFiles: []bundleItem{}, Digests: []bundleItem{}}
+	x.listing = manifest{Version: bundleVersion, Made: x.made, Filter: x.said, Lake: dir, LeftOut: x.listing.LeftOut,
+		LogFiles: []bundleItem{}, Digests: []bundleItem{}}
 	if err := x.write(ctx, out, points); err != nil {
 		return fmt.Errorf("writing %s: %w", out, err)
 	}
@@ -119,7 +120,11 @@ func (x *export) run(ctx context.Context, out string) error {
 		fmt.Fprintf(x.Stdout, "%s events, %s of them proven, %d log files, %d digests in %s\n",
 			thousands(m.Events), thousands(m.Proven), len(m.LogFiles), len(m.Digests), out)
 	}
-	if m.Proven < m.Events {
+	if m.LeftOut > 0 {
+		fmt.Fprintf(x.Stderr, "%s more events left out: they came one by one, from a log group or the event history, and no log file proves them\n",
+			thousands(m.LeftOut))
+	}
+	if m.Proven < m.Events || m.LeftOut > 0 {
 		return errFound
 	}
 	return nil
@@ -132,6 +137,9 @@ func (x *export) encode(v any) error {
 	}
 	return x.printJSON(text)
 }
+
+// errLiveOnly is what an export ends in when no chosen event has a log file.
+var errLiveOnly = errors.New("all chosen events came one by one, from a log group or the event history: no log file proves them")
 
 // choose asks the lake for the events, and sorts their log files by place and time.
 func (x *export) choose(ctx context.Context) error {
@@ -146,6 +154,10 @@ func (x *export) choose(ctx context.Context) error {
 		for rows.Next() {
 			v := rows.Values()
 			object := query.Text(v[0])
+			if isLive(object) {
+				x.listing.LeftOut++
+				continue
+			}
 			index, _ := v[1].(int64)
 			x.chosen[object] = append(x.chosen[object], index)
 			if x.ids[object] == nil {
@@ -157,6 +169,9 @@ func (x *export) choose(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(x.chosen) == 0 && x.listing.LeftOut > 0 {
+		return errLiveOnly
 	}
 	if len(x.chosen) == 0 {
 		return errors.New("no events: there is nothing to export")

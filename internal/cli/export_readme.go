@@ -17,7 +17,7 @@ func (x *export) readme() string {
 
 %d events of AWS CloudTrail, %d of them proven, made %s by aitrail.
 Chosen by: %s
-
+%s
   events.jsonl        one event a line: its log file, its place in there (from 0), the file's verdict, the record
   bucket/B/KEY        log files and digests of bucket B, byte for byte
   metadata/B/KEY.json what S3 keeps beside a digest: its signature; .sig is that signature in bytes
@@ -67,8 +67,15 @@ digests that follow one another.
   done
   cd ..
 
-%s`, m.Events, m.Proven, m.Made.Format(time.RFC3339), orAll(m.Filter), x.keyCommands(), x.digestCommands(), x.fileCommands(), x.cliCommands())
+%s`, m.Events, m.Proven, m.Made.Format(time.RFC3339), orAll(m.Filter), leftOut(m.LeftOut), x.keyCommands(), x.digestCommands(), x.fileCommands(), x.cliCommands())
 	return b.String()
+}
+
+func leftOut(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d more were chosen and are not in here: they came one by one, and no log file proves them.\n", n)
 }
 
 func orAll(filter []string) string {

@@ -37,6 +37,9 @@ var hints = []struct {
 	{live.IsAccessDenied, "the caller lacks this right; what was done stays, and the same command goes on from there"},
 	{as[*live.PartialError], "what was done stays; the same command goes on from there"},
 	{is(errUnknown), "aitrail doctor --print-policy shows the rights that the checks need"},
+	{is(errLiveOnly), "collect the trail's bucket into another lake (--lake), and export from there: docs/decisions/0007-live-events-stay.md"},
+	{badCredentials, "AWS doesn't take the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in again (aws sso login), or read the endpoint's aws.env anew"},
+	{is(syscall.ECONNREFUSED), "nothing answers there: check AWS_ENDPOINT_URL, and that the endpoint runs (aitrail local)"},
 	{is(os.ErrPermission), "check who owns the folder"},
 	{is(query.ErrTimeout), "give the query more time with --timeout, or have it read less: WHERE eventTime > now() - INTERVAL 1 DAY"},
 	{as[*query.Error], "aitrail query 'DESCRIBE events' shows the columns; views are events, calls and log_files"},
@@ -51,6 +54,12 @@ func hint(err error) string {
 		}
 	}
 	return pulumiHint(err)
+}
+
+// badCredentials tells whether AWS didn't accept who called.
+func badCredentials(err error) bool {
+	return live.HasCode(err, "InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException", "SignatureDoesNotMatch",
+		"ExpiredToken", "ExpiredTokenException", "InvalidToken")
 }
 
 // trailLimit tells whether a Region has as many trails as it takes.

@@ -108,8 +108,11 @@ func (a *app) printVerdict(r *digest.Report) error {
 	var rows [][]any
 	for _, f := range r.Findings {
 		detail := f.Detail
-		if f.Count > 0 {
-			detail = strings.TrimSpace(fmt.Sprintf("%d files %s", f.Count, detail))
+		switch {
+		case f.Kind == digest.LogFileTrailing || f.Kind == digest.DigestTrailing:
+			detail = thousands(f.Count) + " " + detail // of bytes
+		case f.Count > 0:
+			detail = strings.TrimSuffix(fmt.Sprintf("%s files: %s", thousands(f.Count), detail), ": ")
 		}
 		if f.Earlier {
 			detail += " (found by an earlier verification; --full reads it again)"
