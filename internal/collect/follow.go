@@ -65,13 +65,23 @@ func (b *base) fail(object string, err error) { b.c.fail(b.source, object, err) 
 
 // looked notes how a look at the source ended.
 func (b *base) looked(err error) {
-	b.c.status(b.source, func(s *SourceStatus) {
-		if err == nil {
-			s.Looked, s.Error = b.now(), ""
-		} else {
-			s.Error, s.Failed = err.Error(), b.now()
-		}
+	if err != nil {
+		b.c.trouble(b.source, err)
+		return
+	}
+	b.c.status(b.source, func(s *SourceStatus) { s.Looked, s.Error = b.now(), "" })
+}
+
+// trouble notes that a source that is followed can't be read. The first of several times in a row is logged.
+func (c *collector) trouble(source int, err error) {
+	was, name := "", ""
+	c.status(source, func(s *SourceStatus) {
+		was, name = s.Error, s.Source
+		s.Error, s.Failed = err.Error(), c.opts.Now()
 	})
+	if was == "" && name != "" {
+		c.opts.Log.Warn("source can't be read, and is tried again", "source", name, "cause", err)
+	}
 }
 
 // sleep waits; false when ctx ended meanwhile.
@@ -194,9 +204,8 @@ func (c *collector) keep(ctx context.Context, i int, f feed) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		name := c.statuses[i].Source
-		c.fail(i, name, err)
-		c.status(i, func(s *SourceStatus) { s.Error, s.Failed = err.Error(), c.opts.Now() })
+		c.fail(i, c.statuses[i].Source, err)
+		c.trouble(i, err)
 		if !sleep(ctx, backoff(n)) {
 			return ctx.Err()
 		}
