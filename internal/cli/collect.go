@@ -126,11 +126,23 @@ func (a *app) collected(dir string, r collect.Report, verified []verification, e
 	case err != nil:
 		return err
 	case r.Failed > 0:
-		return fmt.Errorf("%d objects or listings could not be read; the rest is in the lake", r.Failed)
+		return notRead(r)
 	case r.Quarantined > 0:
 		return errFound
 	}
 	return found
+}
+
+// notRead is the error of a run in which something couldn't be read. It wraps what kept the first from being read.
+func notRead(r collect.Report) error {
+	what := "an object or a listing"
+	if r.Failed > 1 {
+		what = thousands(r.Failed) + " objects or listings"
+	}
+	if len(r.Errors) == 0 {
+		return fmt.Errorf("%s could not be read; the rest is in the lake", what)
+	}
+	return fmt.Errorf("%s could not be read; the rest is in the lake: %w", what, r.Errors[0].Err)
 }
 
 func (a *app) printReport(dir string, r collect.Report, verified []verification) error {

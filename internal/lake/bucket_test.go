@@ -159,17 +159,19 @@ func TestBucketCollectorsAtOnce(t *testing.T) {
 // TestBucketLostAnswers loses answers, and requests, of a server now and then: the SDK asks again, and finds that what it
 // creates is there.
 func TestBucketLostAnswers(t *testing.T) {
-	var n atomic.Int64
+	var n, lost, refused atomic.Int64
 	var on atomic.Bool
 	at := s3(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			switch i := n.Add(1); {
-			case !on.Load() || i%5 > 1 || r.Method == http.MethodGet:
+			case !on.Load() || i%11 > 1 || r.Method == http.MethodGet:
 				next.ServeHTTP(w, r)
-			case i%5 == 0:
+			case i%11 == 0:
+				lost.Add(1)
 				next.ServeHTTP(httptest.NewRecorder(), r)
 				panic(http.ErrAbortHandler)
 			default:
+				refused.Add(1)
 				http.Error(w, "slow down", http.StatusServiceUnavailable)
 			}
 		})
@@ -182,6 +184,9 @@ func TestBucketLostAnswers(t *testing.T) {
 		}
 	}
 	on.Store(false)
+	if lost.Load() < 2 || refused.Load() < 2 {
+		t.Errorf("only %d answers lost and %d requests refused", lost.Load(), refused.Load())
+	}
 	if got := stored(t, open(t, at, lake.Options{}), lake.EventFilter{}); len(got) != 22 {
 		t.Errorf("%d events, want 22", len(got))
 	}
