@@ -1,6 +1,7 @@
 package ai_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,9 +70,25 @@ func servicesOf(store *state.Store) map[string]awsapi.Service {
 // config is an SDK's configuration for the server.
 func (s *server) config(region string) aws.Config {
 	return aws.Config{
-		Region: region, BaseEndpoint: aws.String(s.URL), RetryMaxAttempts: 1,
+		Region: region, BaseEndpoint: aws.String(s.URL), RetryMaxAttempts: 1, HTTPClient: keepingBodies{},
 		Credentials: credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "secret", ""),
 	}
+}
+
+// keepingBodies is an HTTP client that keeps request bodies open. The SDK closes them as soon as an answer begins; Go's transport,
+// if it hasn't seen the body's end by then, gives up the connection in the middle of the answer's stream.
+type keepingBodies struct{}
+
+func (keepingBodies) Do(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return http.DefaultClient.Do(r)
 }
 
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
