@@ -62,6 +62,9 @@ func (w *worker) read(ctx context.Context, j job) error {
 			err = transfer.err
 		}
 		w.c.fail(j.source, j.url, err)
+		if w.c.live != nil { // the others print what failed when they end
+			w.c.opts.Log.Warn("log file not read", "object", j.url, "cause", err)
+		}
 		w.c.settle(j, isLogFile)
 		j.finish(err)
 		return nil
