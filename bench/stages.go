@@ -18,6 +18,7 @@ import (
 	"unsafe"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/cloudtrail/inflate"
 	"github.com/aitrail/aitrail/internal/collect"
 	"github.com/aitrail/aitrail/internal/lake"
 	_ "github.com/duckdb/duckdb-go/v2" // the database/sql driver
@@ -112,8 +113,19 @@ func readStage(ctx context.Context, source, _ string) (result, error) {
 
 // inflater returns a function that inflates one file after the other.
 func inflater() func(io.Reader) (io.Reader, error) {
+	var member inflate.Member
+	var file bytes.Buffer
 	zr := new(gzip.Reader)
-	return func(r io.Reader) (io.Reader, error) { return zr, zr.Reset(r) }
+	return func(r io.Reader) (io.Reader, error) {
+		file.Reset()
+		if _, err := file.ReadFrom(r); err != nil {
+			return nil, err
+		}
+		if content, ok := member.Content(file.Bytes()); ok {
+			return bytes.NewReader(content), nil
+		}
+		return zr, zr.Reset(&file)
+	}
 }
 
 // gunzipStage inflates the files.

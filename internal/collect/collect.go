@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/cloudtrail/inflate"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/object"
 	"golang.org/x/sync/errgroup"
@@ -95,15 +96,18 @@ func Collect(ctx context.Context, l *lake.Lake, sources []string, opts Options) 
 
 func newCollector(l *lake.Lake, opts Options) *collector {
 	c := &collector{
-		opts:   opts,
-		lake:   l,
-		jobs:   make(chan job),
-		cpu:    make(chan struct{}, runtime.GOMAXPROCS(0)),
-		start:  opts.Now(),
-		report: Report{Kinds: map[cloudtrail.Kind]*KindCount{}, Quarantine: []QuarantinedFile{}, Errors: []ObjectError{}},
+		opts:      opts,
+		lake:      l,
+		jobs:      make(chan job),
+		inflaters: make(chan *inflate.Member, runtime.GOMAXPROCS(0)),
+		start:     opts.Now(),
+		report:    Report{Kinds: map[cloudtrail.Kind]*KindCount{}, Quarantine: []QuarantinedFile{}, Errors: []ObjectError{}},
 	}
 	if c.opts.Cursors == nil {
 		c.opts.Cursors = cursorsOf(l.SideDir())
+	}
+	for range cap(c.inflaters) {
+		c.inflaters <- new(inflate.Member)
 	}
 	c.progress = progress{call: opts.Progress, now: opts.Now}
 	c.batches = &batches{
@@ -115,18 +119,18 @@ func newCollector(l *lake.Lake, opts Options) *collector {
 
 // collector is one run.
 type collector struct {
-	opts     Options
-	lake     *lake.Lake
-	stores   []object.Store // nil for sources that are no stores
-	feeds    []feed         // of sources that are no stores; when following, of all
-	jobs     chan job
-	live     chan job // objects that go before jobs; nil when not following
-	ledger   ledger   // when following
-	start    time.Time
-	cpu      chan struct{} // holds a token for each reader that decodes
-	batches  *batches
-	progress progress
-	empty    []error
+	opts      Options
+	lake      *lake.Lake
+	stores    []object.Store // nil for sources that are no stores
+	feeds     []feed         // of sources that are no stores; when following, of all
+	jobs      chan job
+	live      chan job // objects that go before jobs; nil when not following
+	ledger    ledger   // when following
+	start     time.Time
+	inflaters chan *inflate.Member // a reader takes one to decode, so that as many decode as there are cores
+	batches   *batches
+	progress  progress
+	empty     []error
 
 	mu       sync.Mutex // guards what follows
 	report   Report

@@ -66,6 +66,10 @@ func TestDecode(t *testing.T) {
 				t.Fatal(err)
 			}
 			sum := sha256.Sum256(raw)
+			inMemory, err := d.Decode(bytes.NewBuffer(bytes.Clone(raw)), func(*cloudtrail.Event, int) error { return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
 			var ids []string
 			got, err := d.Decode(bytes.NewReader(raw), func(e *cloudtrail.Event, index int) error {
 				if index != len(ids) {
@@ -84,6 +88,9 @@ func TestDecode(t *testing.T) {
 				t.Errorf("counted %d events, gave %d", got.Events, len(ids))
 			}
 			checkDecoded(t, filepath.Base(name), got)
+			if diff := cmp.Diff(got, inMemory); diff != "" {
+				t.Errorf("in memory it is another, -stream +memory:\n%s", diff)
+			}
 		})
 	}
 }
@@ -216,9 +223,9 @@ func FuzzDecode(f *testing.F) {
 	}
 	d := collect.NewDecoder(4 << 20)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		decode := func(b []byte) (collect.Decoded, []string) {
+		decode := func(b []byte, body io.Reader) (collect.Decoded, []string) {
 			var events []string
-			got, err := d.Decode(bytes.NewReader(b), func(e *cloudtrail.Event, _ int) error {
+			got, err := d.Decode(body, func(e *cloudtrail.Event, _ int) error {
 				events = append(events, string(e.AppendJSON(nil)))
 				return nil
 			})
@@ -230,8 +237,8 @@ func FuzzDecode(f *testing.F) {
 			}
 			return got, events
 		}
-		first, events := decode(raw)
-		second, again := decode(raw)
+		first, events := decode(raw, bytes.NewReader(raw))
+		second, again := decode(raw, bytes.NewBuffer(bytes.Clone(raw)))
 		if diff := cmp.Diff(first, second) + cmp.Diff(events, again); diff != "" {
 			t.Fatalf("read again, it differs:\n%s", diff)
 		}
@@ -242,7 +249,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		third, unzipped := decode(zipped)
+		third, unzipped := decode(zipped, bytes.NewBuffer(bytes.Clone(zipped)))
 		third.Zipped, third.Size, third.SHA256 = false, first.Size, first.SHA256
 		if diff := cmp.Diff(first, third) + cmp.Diff(events, unzipped); diff != "" {
 			t.Fatalf("as gzip, it differs:\n%s", diff)

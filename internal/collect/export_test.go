@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/cloudtrail/inflate"
 )
 
 // Decoded is what Decode tells of an object.
@@ -20,9 +21,13 @@ type Decoded struct {
 type Decoder struct{ reader }
 
 // NewDecoder returns a Decoder of texts up to limit bytes.
-func NewDecoder(limit int64) *Decoder { return &Decoder{reader{text: newText(), limit: limit}} }
+func NewDecoder(limit int64) *Decoder {
+	d := &Decoder{reader{text: newText(), limit: limit}}
+	d.text.inflater = new(inflate.Member)
+	return d
+}
 
-// Decode opens, inflates and decodes an object. The error is the transfer's or emit's.
+// Decode opens, inflates and decodes an object, which is in memory if it is a bytes.Buffer. The error is the transfer's or emit's.
 func (d *Decoder) Decode(body io.Reader, emit func(e *cloudtrail.Event, index int) error) (Decoded, error) {
 	c, err := d.decode(body, emit)
 	out := Decoded{

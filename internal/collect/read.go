@@ -94,13 +94,13 @@ func (w *worker) attempt(ctx context.Context, j job) error {
 		text = &w.body
 	}
 	select {
-	case w.c.cpu <- struct{}{}:
+	case w.reader.text.inflater = <-w.c.inflaters:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	b := w.c.batches.begin()
 	t, err := w.into(ctx, b, j, text)
-	<-w.c.cpu // others decode while a full batch is committed
+	w.c.inflaters <- w.reader.text.inflater // others decode while a full batch is committed
 	return errors.Join(err, w.c.batches.end(context.WithoutCancel(ctx), b, t))
 }
 

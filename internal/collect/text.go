@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail/inflate"
 )
 
 // faultError says why the content of an object isn't a log file that can be read whole. It is a verdict on the
@@ -53,14 +56,16 @@ func (s *stored) Read(b []byte) (int, error) {
 //
 // One text serves many objects, one after the other, so that inflating allocates once.
 type text struct {
-	stored stored
-	buf    *bufio.Reader
-	zr     *gzip.Reader
-	zipped bool
-	limit  int64 // of the inflated text
-	n      int64 // inflated so far
-	err    error // sticky: the fault, the failure or io.EOF
-	head   []byte
+	stored   stored
+	buf      *bufio.Reader
+	zr       *gzip.Reader
+	inflater *inflate.Member // for objects that are in memory; nil: they are inflated as others
+	whole    *bytes.Reader   // what it made of the object; nil if it could not
+	zipped   bool
+	limit    int64 // of the inflated text
+	n        int64 // inflated so far
+	err      error // sticky: the fault, the failure or io.EOF
+	head     []byte
 }
 
 // headSize is how much of the text is kept to tell what it is.
@@ -70,12 +75,18 @@ func newText() *text {
 	return &text{buf: bufio.NewReaderSize(nil, 64<<10), stored: stored{hash: sha256.New()}}
 }
 
-// reset begins another object.
+// reset begins another object. One that is in memory is in a buffer.
 func (t *text) reset(r io.Reader, limit int64) {
 	t.stored.r, t.stored.size, t.stored.err = r, 0, nil
 	t.stored.hash.Reset()
 	t.buf.Reset(&t.stored)
-	t.limit, t.n, t.err, t.head = limit, 0, nil, t.head[:0]
+	t.limit, t.n, t.err, t.head, t.whole = limit, 0, nil, t.head[:0], nil
+	if object, ok := r.(*bytes.Buffer); ok && t.inflater != nil {
+		if content, ok := t.inflater.Content(object.Bytes()); ok {
+			t.zipped, t.whole = true, bytes.NewReader(content)
+			return
+		}
+	}
 	magic, _ := t.buf.Peek(2)
 	t.zipped = len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b
 	if t.zipped {
@@ -122,6 +133,9 @@ func (t *text) read(b []byte) (int, error) {
 	if !t.zipped {
 		n, err := t.buf.Read(b)
 		return n, t.plainError(err)
+	}
+	if t.whole != nil {
+		return t.whole.Read(b)
 	}
 	n, err := t.zr.Read(b)
 	switch {

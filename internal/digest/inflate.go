@@ -2,11 +2,14 @@ package digest
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail/inflate"
 )
 
 // Why a file's content is not to be had, or not whole. Any other error of inflate means: no gzip file.
@@ -45,15 +48,17 @@ type Gunzipper interface {
 
 // inflater holds what inflating needs, to be used again.
 type inflater struct {
+	member inflate.Member
 	in     *bufio.Reader
 	gz     Gunzipper
 	buffer []byte
 }
 
-// inflaters keeps inflaters for the next file.
+// inflaters keeps inflaters for the next file, and the buffers that files are read into.
 type inflaters struct {
-	make func() Gunzipper // nil: the standard library's
-	pool sync.Pool
+	make  func() Gunzipper // nil: the standard library's
+	pool  sync.Pool
+	files sync.Pool
 }
 
 func (p *inflaters) get() *inflater {
@@ -70,9 +75,23 @@ func (p *inflaters) get() *inflater {
 // inflate writes the content of src's first gzip member to w: what CloudTrail hashed. It returns the content's length
 // and how many bytes follow the member. Where plain is set, a file that isn't gzip is its own content.
 func (p *inflaters) inflate(w io.Writer, src io.Reader, limit int64, plain bool) (n, trailing int64, err error) {
+	file, ok := p.files.Get().(*bytes.Buffer)
+	if !ok {
+		file = bytes.NewBuffer(make([]byte, 0, 64<<10))
+	}
+	defer p.files.Put(file)
+	file.Reset()
+	if _, err := file.ReadFrom(io.LimitReader(src, inflate.MaxMember+1)); err != nil {
+		return 0, 0, &readError{err}
+	}
 	f := p.get()
 	defer p.pool.Put(f)
-	source := &watched{r: src}
+	if content, ok := f.member.Content(file.Bytes()); ok && int64(len(content)) <= limit {
+		m, err := w.Write(content)
+		return int64(m), 0, err
+	}
+	// Long files, and those in which something is wrong, or unusual.
+	source := &watched{r: io.MultiReader(bytes.NewReader(file.Bytes()), src)}
 	f.in.Reset(source)
 	defer f.in.Reset(nil)
 	n, trailing, err = f.run(w, limit, plain)
