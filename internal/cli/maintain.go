@@ -84,10 +84,7 @@ func setRetention(ctx context.Context, l *lake.Lake, flags []string) error {
 	if len(flags) == 0 {
 		return nil
 	}
-	events, logFiles, err := l.Retention()
-	if err != nil {
-		return err
-	}
+	change := lake.Retention{}
 	for _, f := range flags {
 		table, value, _ := strings.Cut(f, "=")
 		days, err := strconv.Atoi(value)
@@ -98,15 +95,13 @@ func setRetention(ctx context.Context, l *lake.Lake, flags []string) error {
 			return usagef("--retention %s: TABLE=DAYS is asked for, as in events=365, or TABLE=forever", f)
 		}
 		switch table {
-		case lake.Events:
-			events = days
-		case lake.LogFiles:
-			logFiles = days
+		case lake.Events, lake.LogFiles, lake.Invocations:
+			change[table] = days
 		default:
-			return usagef("--retention %s: there is no table %q; the tables are %s and %s", f, table, lake.Events, lake.LogFiles)
+			return usagef("--retention %s: there is no table %q with a retention; the tables are %s, %s and %s", f, table, lake.Events, lake.LogFiles, lake.Invocations)
 		}
 	}
-	return l.SetRetention(ctx, events, logFiles)
+	return l.SetRetention(ctx, change)
 }
 
 func (a *app) printMaintenance(r maintenance) error {

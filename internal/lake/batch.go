@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,16 +31,35 @@ type Batch struct {
 	mu        sync.Mutex
 	files     []*batchFile
 	identity  map[fileKey]struct{}
-	seen      map[key]ref
+	parts     []*part
 	events    int64
 	written   int
-	staged    []*dataFile
-	free      []*chunk // not in use by a File; they may hold rows of files that are done
 	open      int
 	attempted bool    // Commit was called
 	planned   *Result // what the last attempt would bring
 	done      *Result // what Commit returned
 	discarded bool
+}
+
+// part is a batch's rows of a table, but for log_files.
+type part struct {
+	table  string
+	seen   map[key]ref
+	staged []*dataFile
+	free   []*chunk // not in use by a File; they may hold rows of files that are done
+}
+
+// part returns the batch's part of a table.
+func (b *Batch) part(table string) *part {
+	return b.parts[slices.IndexFunc(b.parts, func(p *part) bool { return p.table == table })]
+}
+
+// allStaged returns the files written, of all tables.
+func (b *Batch) allStaged() (all []*dataFile) {
+	for _, p := range b.parts {
+		all = append(all, p.staged...)
+	}
+	return all
 }
 
 // batchFile is a log file of a batch.
@@ -67,10 +87,11 @@ func (f *batchFile) drops(index uint32) bool {
 
 // NewBatch begins a batch: log files whose events go into the lake by one commit.
 func (l *Lake) NewBatch() *Batch {
-	return &Batch{
-		l: l, id: uuid.Must(uuid.NewV7()).String(), began: time.Now().Round(0),
-		identity: map[fileKey]struct{}{}, seen: map[key]ref{},
+	b := &Batch{l: l, id: uuid.Must(uuid.NewV7()).String(), began: time.Now().Round(0), identity: map[fileKey]struct{}{}}
+	for _, table := range append([]string{Events}, sideTables...) {
+		b.parts = append(b.parts, &part{table: table, seen: map[key]ref{}})
 	}
+	return b
 }
 
 // Len returns the events that the batch holds so far: a caller commits when it is large enough (some 100,000s).
@@ -88,23 +109,41 @@ func (b *Batch) File(f LogFile) *File {
 	row.Events, row.Duplicates, row.First, row.Last = 0, 0, time.Time{}, time.Time{}
 	b.files = append(b.files, row)
 	b.open++
-	var c *chunk
-	if n := len(b.free); n > 0 {
-		c, b.free = b.free[n-1], b.free[:n-1]
-	} else {
-		c = b.l.chunk()
-	}
-	c.begin()
-	return &File{b: b, row: row, c: c}
+	return &File{b: b, row: row}
 }
 
-// File is a log file being added to a batch.
+// File is a log file being added to a batch. Its rows are of one table: events, invocations, or the digest that it is.
 type File struct {
 	b     *Batch
 	row   *batchFile
-	c     *chunk // nil after the end; its rows since begin are the file's
+	part  *part
+	c     *chunk // nil without rows; its rows since begin are the file's
 	spill []*dataFile
 	calls int64
+	ended bool
+}
+
+// rows returns where the file's next row of a table goes to.
+func (f *File) rows(table string) (*chunk, error) {
+	switch {
+	case f.ended:
+		return nil, errors.New("row added to a log file that was ended")
+	case f.c != nil && f.part.table != table:
+		return nil, fmt.Errorf("a row of %s in a log file of %s", table, f.part.table)
+	case f.c == nil:
+		b := f.b
+		b.mu.Lock()
+		f.part = b.part(table)
+		if n := len(f.part.free); n > 0 {
+			f.c, f.part.free = f.part.free[n-1], f.part.free[:n-1]
+		}
+		b.mu.Unlock()
+		if f.c == nil {
+			f.c = b.l.chunk(table)
+		}
+		f.c.begin()
+	}
+	return f.c, nil
 }
 
 // Calls returns how many of the events added so far are AI calls (RolePrimary).
@@ -113,16 +152,22 @@ func (f *File) Calls() int64 { return f.calls }
 // Event adds an event; index is its place in the log file, from 0. Nothing of e is kept. Errors are those of writing
 // (disk full): the file must then be ended by Drop.
 func (f *File) Event(e *cloudtrail.Event, index int) error {
-	if f.c == nil {
-		return errors.New("event added to a log file that was ended")
+	c, err := f.rows(Events)
+	if err != nil {
+		return err
 	}
-	call := f.c.normal.call(e)
-	f.c.add(e, &call, f.row.Object, int64(index), ref{f.row.number, uint32(index)})
+	call := c.normal.call(e)
+	c.add(e, &call, f.row.Object, int64(index), ref{f.row.number, uint32(index)})
 	f.row.Events++
 	if call.CallRole == RolePrimary {
 		f.calls++
 	}
-	if t := e.EventTime; !t.IsZero() {
+	return f.added(e.EventTime)
+}
+
+// added notes the time of a row.
+func (f *File) added(t time.Time) error {
+	if !t.IsZero() {
 		if f.row.First.IsZero() || t.Before(f.row.First) {
 			f.row.First = t
 		}
@@ -145,7 +190,7 @@ func (f *File) Event(e *cloudtrail.Event, index int) error {
 // Done ends the file: its events will be committed with the batch. SHA256 and what else is known only after reading
 // the file may be set by then: edit is called with the file's row, unless nil.
 func (f *File) Done(edit func(*LogFile)) error {
-	if f.c == nil {
+	if f.ended {
 		return errors.New("log file ended twice")
 	}
 	if edit != nil {
@@ -157,13 +202,13 @@ func (f *File) Done(edit func(*LogFile)) error {
 		return nil
 	}
 	c := f.c
-	if c.n < chunkRows && c.bytes < chunkBytes {
+	if c == nil || c.n < chunkRows && c.bytes < chunkBytes {
 		f.end()
 		return nil
 	}
 	files, err := f.b.write(c)
 	if err == nil {
-		f.b.stage(files)
+		f.b.stage(f.part, files)
 		c.clear()
 	}
 	f.end() // on error the rows stay, and Commit writes them
@@ -179,7 +224,7 @@ func (f *File) edit(edit func(*LogFile)) {
 
 // Quarantine ends the file without its events: only its row, with the reason, will be committed.
 func (f *File) Quarantine(reason string, edit func(*LogFile)) error {
-	if f.c == nil {
+	if f.ended {
 		return errors.New("log file ended twice")
 	}
 	f.forget()
@@ -195,7 +240,7 @@ func (f *File) Quarantine(reason string, edit func(*LogFile)) error {
 
 // Drop ends the file and leaves it out of the batch. After Done or Quarantine it does nothing, so it may be deferred.
 func (f *File) Drop() {
-	if f.c == nil {
+	if f.ended {
 		return
 	}
 	f.forget()
@@ -204,7 +249,9 @@ func (f *File) Drop() {
 
 // forget removes the file's rows.
 func (f *File) forget() {
-	f.c.forget()
+	if f.c != nil {
+		f.c.forget()
+	}
 	f.b.l.remove(f.spill)
 	f.spill = nil
 }
@@ -212,9 +259,11 @@ func (f *File) forget() {
 func (f *File) end() {
 	f.b.mu.Lock()
 	defer f.b.mu.Unlock()
-	f.b.free = append(f.b.free, f.c)
+	if f.c != nil {
+		f.part.free = append(f.part.free, f.c)
+	}
 	f.b.open--
-	f.c = nil
+	f.c, f.ended = nil, true
 }
 
 // claim makes the file's events the batch's: those that it has already are dropped. It returns false when the batch has
@@ -228,35 +277,38 @@ func (b *Batch) claim(f *File) bool {
 	}
 	b.identity[id] = struct{}{}
 	f.row.skip = false
+	b.events += f.row.Events
+	if f.c == nil {
+		return true
+	}
 	for _, s := range f.spill {
 		for i, k := range s.keys {
-			b.claimKey(k, s.refs[i])
+			b.claimKey(f.part, k, s.refs[i])
 		}
 	}
 	for _, h := range f.c.heads[f.c.start.n:] {
-		b.claimKey(h.key, h.ref)
+		b.claimKey(f.part, h.key, h.ref)
 	}
-	b.staged, f.spill = append(b.staged, f.spill...), nil
-	b.events += f.row.Events
+	f.part.staged, f.spill = append(f.part.staged, f.spill...), nil
 	return true
 }
 
-// claimKey notes an event of the batch, or that it is a duplicate.
-func (b *Batch) claimKey(k key, r ref) {
+// claimKey notes a row of the batch, or that it is a duplicate.
+func (b *Batch) claimKey(p *part, k key, r ref) {
 	if k == (key{}) {
 		return
 	}
-	if _, again := b.seen[k]; again {
+	if _, again := p.seen[k]; again {
 		b.files[r.file].drop(r.index)
 		return
 	}
-	b.seen[k] = r
+	p.seen[k] = r
 }
 
-func (b *Batch) stage(files []*dataFile) {
+func (b *Batch) stage(p *part, files []*dataFile) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.staged = append(b.staged, files...)
+	p.staged = append(p.staged, files...)
 }
 
 // write writes the rows of chunks but for those that are dropped. It leaves the rows where they are, but for those of
@@ -284,7 +336,7 @@ func (b *Batch) kept(c *chunk) []uint32 {
 
 // encode writes rows of a chunk to files. When it returns an error it has written none.
 func (b *Batch) encode(c *chunk, rows []uint32) ([]*dataFile, error) {
-	files, err := c.w.write(c, rows, b.l.dataDir(Events), b.fileName)
+	files, err := c.w.write(c, rows, b.l.dataDir(c.table), b.fileName)
 	if err != nil {
 		b.l.remove(files)
 		return nil, err
@@ -302,24 +354,24 @@ func (b *Batch) fileName() string {
 // flush writes the rows that are still in memory.
 func (b *Batch) flush() error {
 	b.mu.Lock()
-	open, chunks := b.open, b.free
+	open := b.open
 	b.mu.Unlock()
 	if open > 0 {
 		return fmt.Errorf("%d log files were not ended", open)
 	}
-	if len(chunks) == 0 {
-		return nil
-	}
-	files, err := b.write(chunks...)
-	if err != nil {
-		return err
-	}
-	b.stage(files)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.free = nil
-	for _, c := range chunks {
-		b.l.recycle(c)
+	for _, p := range b.parts { // all to itself now
+		if len(p.free) == 0 {
+			continue
+		}
+		files, err := b.write(p.free...)
+		if err != nil {
+			return err
+		}
+		b.stage(p, files)
+		for _, c := range p.free {
+			b.l.recycle(c)
+		}
+		p.free = nil
 	}
 	return nil
 }
@@ -327,11 +379,13 @@ func (b *Batch) flush() error {
 // Result tells what a commit brought.
 type Result struct {
 	Batch       string
-	Files       int   // log files, quarantined ones included
+	Files       int   // log files, quarantined ones included, and digest files not
+	Digests     int   // digest files
 	Skipped     int   // log files that another collector had brought meanwhile
 	Quarantined int   // of Files
-	Events      int64 // rows added
-	Duplicates  int64 // events dropped because the lake had them
+	Events      int64 // rows of events added
+	Invocations int64 // rows of invocations added
+	Duplicates  int64 // events and invocations dropped because the lake had them
 }
 
 // Commit ends the batch: all its files and their events are in the lake, and on disk, when it returns nil. When it
@@ -357,7 +411,7 @@ func (b *Batch) Commit(ctx context.Context) (Result, error) {
 	}
 	b.done = &r
 	b.l.log.Info("batch committed", "batch", r.Batch, "files", r.Files, "events", r.Events,
-		"duplicates", r.Duplicates, "quarantined", r.Quarantined, "skipped", r.Skipped)
+		"invocations", r.Invocations, "digests", r.Digests, "duplicates", r.Duplicates, "quarantined", r.Quarantined, "skipped", r.Skipped)
 	b.l.tidy(ctx, b)
 	return r, nil
 }
@@ -370,16 +424,18 @@ func (b *Batch) Discard() error {
 		return nil
 	}
 	b.discarded = true
-	for _, c := range b.free {
-		b.l.recycle(c)
+	for _, p := range b.parts {
+		for _, c := range p.free {
+			b.l.recycle(c)
+		}
+		p.free = nil
 	}
-	b.free = nil
 	if b.attempted {
 		committed, err := b.l.holds(b.id)
 		if err != nil || committed {
 			return err
 		}
 	}
-	b.l.remove(b.staged)
+	b.l.remove(b.allStaged())
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,22 +15,44 @@ import (
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
 	"github.com/parquet-go/parquet-go"
+
+	"github.com/aitrail/aitrail/internal/cloudtrail"
 )
 
-// A batch is committed in two steps, because Iceberg's catalogs change one table at a time. The first is a snapshot of
-// the table events: that is the commit point. The new version of events names, in its property propBatch, a Parquet file
-// with the batch's rows of log_files, which was written before. The second step adds that file to log_files, and notes
-// there that it did. Commits begin with the second step of the batch before, if it is missing; so at most one is ever
-// missing, and readers of this package count its file in.
+// A batch is committed in steps, because Iceberg's catalogs change one table at a time. The first is a snapshot of the table
+// events: that is the commit point. The new version of events names, in its property propBatch, Parquet files with the batch's
+// rows of the other tables, which were written before. The steps after add those files to their tables, each of which notes that
+// it did; log_files comes last, so it tells whether a batch is done with. Commits begin with the steps of the batch before that
+// are missing; so only those of one batch ever are, and readers of this package count its files in.
 //
 // Every batch makes a snapshot of events, even one without events: then it has the files of the one before. A commit to
 // events succeeds only upon the snapshot that it was decided on, so commits are one after the other, in a folder by the
 // lake's lock too, in a bucket by that alone.
 
+// sideTables are the tables besides events and log_files. A batch need not have rows of them.
+var sideTables = []string{Invocations, Digests}
+
 // pending is what the property propBatch of events says.
 type pending struct {
-	Batch string `json:"batch"`
-	Files string `json:"files"` // Parquet file of log_files
+	Batch       string   `json:"batch"`
+	Files       string   `json:"files"`                 // Parquet file of log_files
+	Invocations []string `json:"invocations,omitempty"` // Parquet files
+	Digests     []string `json:"digests,omitempty"`
+}
+
+// of returns the batch's files of a table.
+func (p pending) of(name string) []string {
+	switch name {
+	case Invocations:
+		return p.Invocations
+	case Digests:
+		return p.Digests
+	case LogFiles:
+		if p.Files != "" {
+			return []string{p.Files}
+		}
+	}
+	return nil
 }
 
 // pending returns the last batch of events; the zero value when there was none.
@@ -38,9 +61,9 @@ func (v *loaded) pending() (p pending) {
 	return p
 }
 
-// missing tells whether log_files doesn't have the batch yet.
-func (p pending) missing(files *loaded) bool {
-	return p.Batch != "" && files.Properties()[propBatch] != p.Batch
+// missing tells whether a table doesn't have the batch yet.
+func (p pending) missing(t *loaded) bool {
+	return p.Batch != "" && t.Properties()[propBatch] != p.Batch
 }
 
 // commitAttempts is how often a change is tried again whose table another process changed meanwhile.
@@ -102,11 +125,11 @@ func (b *Batch) attempt(ctx context.Context) (Result, error) {
 	if _, err := writeTable(l.d, path, rows); err != nil {
 		return Result{}, err
 	}
-	p := pending{b.id, l.d.name(path)}
+	p := pending{Batch: b.id, Files: l.d.name(path), Invocations: b.names(Invocations), Digests: b.names(Digests)}
 	if err := b.commitEvents(ctx, events, p); err != nil {
 		return Result{}, err
 	}
-	if err := l.commitFiles(ctx, p); err != nil {
+	if err := l.finish(ctx, p); err != nil {
 		return Result{}, err
 	}
 	l.remember(b)
@@ -132,31 +155,51 @@ func (b *Batch) plan(ctx context.Context, events *loaded) error {
 			f.skip, f.collected = true, true
 		}
 	}
-	if err := b.dropKnown(ctx, events); err != nil {
-		return err
-	}
-	kept := b.staged[:0:0]
-	var superseded []*dataFile
-	for _, s := range b.staged {
-		left, err := b.without(s)
-		if err != nil {
+	for _, p := range b.parts {
+		if len(p.staged) == 0 {
+			continue
+		}
+		t := events
+		if p.table != Events {
+			var err error
+			if t, err = b.l.table(p.table); err != nil {
+				return err
+			}
+		}
+		if err := b.dropKnown(ctx, p, t); err != nil {
 			return err
 		}
-		if left != nil {
-			kept = append(kept, left)
+		kept := p.staged[:0:0]
+		var superseded []*dataFile
+		for _, s := range p.staged {
+			left, err := b.without(p, s)
+			if err != nil {
+				return err
+			}
+			if left != nil {
+				kept = append(kept, left)
+			}
+			if left != s {
+				superseded = append(superseded, s)
+			}
 		}
-		if left != s {
-			superseded = append(superseded, s)
-		}
+		p.staged = kept
+		b.l.remove(superseded)
 	}
-	b.staged = kept
-	b.l.remove(superseded)
 	return b.syncData()
+}
+
+// names returns the names of the batch's files of a table.
+func (b *Batch) names(table string) (names []string) {
+	for _, s := range b.part(table).staged {
+		names = append(names, b.l.d.name(s.path))
+	}
+	return names
 }
 
 // without returns the file without rows that the batch drops: the same file when there are none, nil when there are
 // no others.
-func (b *Batch) without(s *dataFile) (*dataFile, error) {
+func (b *Batch) without(p *part, s *dataFile) (*dataFile, error) {
 	keep := make([]int64, 0, len(s.refs))
 	for i, r := range s.refs {
 		if !b.files[r.file].drops(r.index) {
@@ -170,16 +213,16 @@ func (b *Batch) without(s *dataFile) (*dataFile, error) {
 		return nil, nil
 	}
 	left := &dataFile{path: join(parent(s.path), b.fileName()), day: s.day, dayless: s.dayless}
-	c := b.l.chunk()
+	c := b.l.chunk(p.table)
 	defer b.l.recycle(c)
-	err := readRows(b.l.d, s.path, func(i int64, row *eventRow) error {
-		if int(i) < len(s.refs) && len(keep) > 0 && keep[0] == i {
-			keep = keep[1:]
-			c.addRow(row, s.refs[i])
+	kept := func(i int64) bool {
+		if int(i) >= len(s.refs) || len(keep) == 0 || keep[0] != i {
+			return false
 		}
-		return nil
-	})
-	if err != nil {
+		keep = keep[1:]
+		return true
+	}
+	if err := c.read(s.path, func(i int64) (ref, bool) { return s.refs[min(int(i), len(s.refs)-1)], kept(i) }); err != nil {
 		return nil, err
 	}
 	return left, c.w.writeFile(left, c, c.since(0))
@@ -189,7 +232,7 @@ func (b *Batch) without(s *dataFile) (*dataFile, error) {
 // folder, is an error: it must not get into the table.
 func (b *Batch) syncData() error {
 	synced := map[string]struct{}{}
-	for _, s := range b.staged {
+	for _, s := range b.allStaged() {
 		there, err := b.l.d.exists(s.path)
 		if err != nil {
 			return err
@@ -214,7 +257,7 @@ func (b *Batch) rows() ([]*fileRow, Result) {
 	r := Result{Batch: b.id}
 	var rows []*fileRow
 	for _, f := range b.files {
-		if f.collected {
+		if f.collected && f.Kind != cloudtrail.KindDigest {
 			r.Skipped++
 		}
 		if f.skip {
@@ -222,12 +265,21 @@ func (b *Batch) rows() ([]*fileRow, Result) {
 		}
 		f.Duplicates, f.Batch = int64(len(f.dropped)), b.id
 		f.CollectedAt = b.l.now().UTC().Truncate(time.Microsecond)
-		r.Files++
-		r.Events += f.Events - f.Duplicates
-		r.Duplicates += f.Duplicates
-		if f.Status == StatusQuarantined {
+		switch {
+		case f.Status == StatusQuarantined:
+			r.Files++
 			r.Quarantined++
+		case f.Kind == cloudtrail.KindDigest:
+			r.Digests++
+		default:
+			r.Files++
 		}
+		if f.Kind == cloudtrail.KindInvocations {
+			r.Invocations += f.Events - f.Duplicates
+		} else {
+			r.Events += f.Events - f.Duplicates
+		}
+		r.Duplicates += f.Duplicates
 		rows = append(rows, f.LogFile.row())
 	}
 	return rows, r
@@ -236,7 +288,7 @@ func (b *Batch) rows() ([]*fileRow, Result) {
 // commitEvents is the first step. It returns nil when the step took effect, even if it seemed to fail.
 func (b *Batch) commitEvents(ctx context.Context, events *loaded, p pending) error {
 	l := b.l
-	err := l.append(ctx, events, b.staged, p)
+	err := l.append(ctx, events, b.part(Events).staged, p)
 	if err == nil {
 		return nil
 	}
@@ -251,25 +303,48 @@ func (b *Batch) commitEvents(ctx context.Context, events *loaded, p pending) err
 	return l.d.syncDir(l.metadataDir(Events))
 }
 
-// commitFiles is the second step, unless somebody has done it.
-func (l *Lake) commitFiles(ctx context.Context, p pending) error {
-	path := l.d.path(p.Files)
-	if err := l.d.syncDir(parent(path)); err != nil {
-		return err
+// finish does the steps after the first, but for those that somebody has done.
+func (l *Lake) finish(ctx context.Context, p pending) error {
+	for _, name := range append(slices.Clone(sideTables), LogFiles) {
+		if len(p.of(name)) == 0 {
+			continue
+		}
+		if err := l.commitFiles(ctx, name, p); err != nil {
+			return err
+		}
 	}
-	f, err := measured(l.d, path)
-	if err != nil {
-		return err
+	return nil
+}
+
+// commitFiles is the step of one table, unless somebody has done it.
+func (l *Lake) commitFiles(ctx context.Context, name string, p pending) error {
+	var added []*dataFile
+	for _, file := range p.of(name) {
+		path := l.d.path(file)
+		if err := l.d.syncDir(parent(path)); err != nil {
+			return err
+		}
+		f, err := measured(l.d, name, path)
+		if err != nil {
+			return err
+		}
+		added = append(added, f)
 	}
 	return retry(ctx, func() error {
 		events, files, err := l.refresh()
 		if err != nil {
 			return err
 		}
-		if events.pending() != p || !p.missing(files) {
-			return l.d.syncDir(l.metadataDir(LogFiles))
+		t := files
+		if name != LogFiles {
+			if t, err = l.table(name); err != nil {
+				return err
+			}
 		}
-		return l.append(ctx, files, []*dataFile{f}, p)
+		if events.pending().Batch != p.Batch || !p.missing(files) || !p.missing(t) {
+			return l.d.syncDir(l.metadataDir(name))
+		}
+		return l.append(ctx, t, added, p)
 	})
 }
 
@@ -354,7 +429,7 @@ func (l *Lake) repair(ctx context.Context) (events, files *loaded, err error) {
 	if !p.missing(files) {
 		return events, files, nil
 	}
-	if err := l.commitFiles(ctx, p); err != nil {
+	if err := l.finish(ctx, p); err != nil {
 		return nil, nil, fmt.Errorf("finishing batch %s: %w", p.Batch, err)
 	}
 	l.log.Info("batch finished that was cut off", "batch", p.Batch)
@@ -384,12 +459,12 @@ func (l *Lake) holds(batch string) (bool, error) {
 }
 
 func mustJSON(p pending) string {
-	b, _ := json.Marshal(p) // two strings: can't fail
+	b, _ := json.Marshal(p) // strings: can't fail
 	return string(b)
 }
 
-// measured describes a Parquet file that is there.
-func measured(d *disk, path string) (*dataFile, error) {
+// measured describes a Parquet file of a table that is there.
+func measured(d *disk, name, path string) (*dataFile, error) {
 	r, err := d.open(path)
 	if err != nil {
 		return nil, err
@@ -403,7 +478,10 @@ func measured(d *disk, path string) (*dataFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	f := &dataFile{path: path}
+	f := &dataFile{path: path, dayless: true}
 	f.measure(view.Metadata(), view.Size(), leafIDs(view.Schema(), nil))
+	if byDay(name) {
+		f.span(view.Metadata(), leafIDs(view.Schema(), nil))
+	}
 	return f, nil
 }

@@ -88,6 +88,9 @@ func (c *compaction) run(ctx context.Context, name string) error {
 }
 
 func (c *compaction) current(name string) (*loaded, error) {
+	if name != Events && name != LogFiles {
+		return c.l.table(name)
+	}
 	events, files, err := c.l.refresh()
 	if name == LogFiles {
 		return files, err
@@ -164,10 +167,10 @@ func (c *compaction) write(ctx context.Context, name string, old []DataFile, pro
 	}
 	parts := max(1, (bytes+c.target/2)/c.target)
 	w := &rewriter{l: c.l, dir: parent(old[0].Path), limit: (rows + parts - 1) / parts, progress: progress}
-	if name == LogFiles {
-		err = w.logFiles(ctx, old)
-	} else {
+	if name == Events {
 		err = w.events(ctx, old)
+	} else {
+		err = w.others(ctx, name, old)
 	}
 	if err == nil && w.rows != rows {
 		err = fmt.Errorf("files of %d rows were read as %d rows", rows, w.rows)
@@ -206,7 +209,7 @@ func (w *rewriter) events(ctx context.Context, old []DataFile) error {
 	rows := pullRows(m.merge(ctx, sorted))
 	defer rows.stop()
 	rows.said = w.progress
-	c := w.l.chunk()
+	c := w.l.chunk(Events)
 	defer w.l.recycle(c)
 	for rows.more {
 		if err := c.drain(w.file(), rows, w.limit); err != nil {
@@ -218,42 +221,55 @@ func (w *rewriter) events(ctx context.Context, old []DataFile) error {
 	return rows.err
 }
 
-// logFiles writes the rows of log_files one file after the other; their names begin with the time they were written at.
-func (w *rewriter) logFiles(ctx context.Context, old []DataFile) error {
-	c := newColumns(rowTypes[LogFiles])
-	enc := newEncoder(w.l.d)
-	f := w.file()
-	return enc.file(f, c.layout, func() error {
-		for _, from := range old {
-			err := readRows(w.l.d, from.Path, func(_ int64, row *fileRow) error {
-				c.file(row)
-				w.rows++
-				if c.n < chunkRows {
-					return context.Cause(ctx)
+// others writes the rows of other tables one file after the other: the names of files of log_files and digests begin with the time
+// they were written at, and those of invocations come in the order of their first times.
+func (w *rewriter) others(ctx context.Context, name string, old []DataFile) error {
+	c := w.l.chunk(name)
+	defer w.l.recycle(c)
+	for len(old) > 0 {
+		f, n := w.file(), w.rows
+		f.day, f.dayless = int32(old[0].Day.Unix()/86400), old[0].Day.IsZero()
+		err := c.w.file(f, c.layout, func() error {
+			for len(old) > 0 && (w.rows == n || w.rows-n+old[0].Rows <= w.limit) {
+				err := c.copy(ctx, f, old[0].Path, func(int64) bool { w.rows++; return true })
+				if err != nil {
+					return err
 				}
-				return w.group(enc, f, c)
-			})
-			if err != nil {
-				return err
+				old = old[1:]
+				w.progress(w.rows)
 			}
-		}
-		return w.group(enc, f, c)
-	})
-}
-
-// group writes the rows as a row group.
-func (w *rewriter) group(enc *encoder, f *dataFile, c *columns) error {
-	order := make([]uint32, c.n)
-	for i := range order {
-		order[i] = uint32(i)
-	}
-	if c.n > 0 {
-		if err := enc.group(f, c, order); err != nil {
+			return c.flush(f)
+		})
+		if err != nil {
 			return err
 		}
 	}
-	c.reset(&columnsMark{})
-	w.progress(w.rows)
+	return nil
+}
+
+// copy adds the rows of a file that are kept to f, which is being written, and leaves the last ones in the chunk: see flush.
+func (c *chunk) copy(ctx context.Context, f *dataFile, path string, kept func(i int64) bool) error {
+	var failed error
+	err := c.read(path, func(i int64) (ref, bool) {
+		if failed == nil {
+			failed = context.Cause(ctx)
+		}
+		if failed == nil && (c.n >= chunkRows || c.bytes >= chunkBytes) {
+			failed = c.flush(f)
+		}
+		return ref{}, failed == nil && kept(i)
+	})
+	return errors.Join(failed, err)
+}
+
+// flush writes the rows as a row group.
+func (c *chunk) flush(f *dataFile) error {
+	if c.n > 0 {
+		if err := c.w.group(f, &c.columns, c.since(0)); err != nil {
+			return err
+		}
+	}
+	c.clear()
 	return nil
 }
 

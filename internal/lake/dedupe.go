@@ -17,6 +17,13 @@ type keyRow struct {
 	Extra              string   `parquet:"extra,optional"`
 }
 
+// invocationKeyRow is the part of an invocation's row that identifies it.
+type invocationKeyRow struct {
+	RequestID string `parquet:"request_id,optional"`
+	Account   string `parquet:"account,optional"`
+	Region    string `parquet:"region,optional"`
+}
+
 // nameRow is the part of a log file's row that identifies it.
 type nameRow struct {
 	Object string `parquet:"object"`
@@ -127,16 +134,19 @@ func (l *Lake) remember(b *Batch) {
 			l.collected[fileKeyOf(f.Object, f.Size, f.ETag)] = statusName(f.Status)
 		}
 	}
-	for _, s := range b.staged {
+	for _, s := range b.allStaged() {
 		l.keys.put(s.path, s.keys)
 	}
 }
 
-// dropKnown notes which of the batch's events the lake has. An event that was delivered twice has one time, so only
-// the files whose times overlap the batch's are looked at.
-func (b *Batch) dropKnown(ctx context.Context, events *loaded) error {
+// dropKnown notes which of the batch's rows the lake has. An event that was delivered twice has one time, so only
+// the files whose times overlap the batch's are looked at. Digests are known by their files.
+func (b *Batch) dropKnown(ctx context.Context, p *part, t *loaded) error {
+	if !byDay(p.table) {
+		return nil
+	}
 	l := b.l
-	entries, err := l.entries(events)
+	entries, err := l.entries(t)
 	if err != nil {
 		return err
 	}
@@ -144,15 +154,15 @@ func (b *Batch) dropKnown(ctx context.Context, events *loaded) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if !b.overlaps(e) {
+		if !p.overlaps(e) {
 			continue
 		}
-		keys, err := l.keysOf(e.Path)
+		keys, err := l.keysOf(p.table, e.Path)
 		if err != nil {
 			return err
 		}
 		for _, k := range keys {
-			if r, ok := b.seen[k]; ok && k != (key{}) {
+			if r, ok := p.seen[k]; ok && k != (key{}) {
 				b.files[r.file].drop(r.index)
 			}
 		}
@@ -161,8 +171,8 @@ func (b *Batch) dropKnown(ctx context.Context, events *loaded) error {
 }
 
 // overlaps tells whether a data file's times overlap those of the batch.
-func (b *Batch) overlaps(e DataFile) bool {
-	for _, s := range b.staged {
+func (p *part) overlaps(e DataFile) bool {
+	for _, s := range p.staged {
 		if s.dayless && e.Last.IsZero() || !s.dayless && within(s.bounds.first.time(), s.bounds.last.time(), e.First, e.Last) {
 			return true
 		}
@@ -174,18 +184,26 @@ func within(first, last, otherFirst, otherLast time.Time) bool {
 	return !last.Before(otherFirst) && !otherLast.Before(first)
 }
 
-// keysOf returns the identities of the events in a data file.
-func (l *Lake) keysOf(path string) ([]key, error) {
+// keysOf returns the identities of the rows in a data file.
+func (l *Lake) keysOf(table, path string) ([]key, error) {
 	l.mu.Lock()
 	keys, ok := l.keys.get(path)
 	l.mu.Unlock()
 	if ok {
 		return keys, nil
 	}
-	err := readRows(l.d, path, func(_ int64, row *keyRow) error {
-		keys = append(keys, keyOf(row.EventID, row.Extra, row.RecipientAccountID))
-		return nil
-	})
+	var err error
+	if table == Invocations {
+		err = readRows(l.d, path, func(_ int64, row *invocationKeyRow) error {
+			keys = append(keys, invocationKey(row.RequestID, row.Account, row.Region))
+			return nil
+		})
+	} else {
+		err = readRows(l.d, path, func(_ int64, row *keyRow) error {
+			keys = append(keys, keyOf(row.EventID, row.Extra, row.RecipientAccountID))
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func TestDocumentedColumns(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(b)
-	for _, table := range []string{lake.Events, lake.LogFiles} {
+	for _, table := range lake.Tables() {
 		begin, end := "<!-- columns of "+table+" -->\n", "<!-- end -->"
 		i := strings.Index(text, begin)
 		if i < 0 {
@@ -57,7 +57,7 @@ func columnRows(b *strings.Builder, parent string, columns []lake.Column) {
 
 // TestColumnIDs fails when an id is used twice, or a column has no name.
 func TestColumnIDs(t *testing.T) {
-	for _, table := range []string{lake.Events, lake.LogFiles} {
+	for _, table := range lake.Tables() {
 		seen := map[int]string{}
 		var walk func([]lake.Column)
 		walk = func(columns []lake.Column) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,42 +28,93 @@ func (v *loaded) expired() (e Expired) {
 	return e
 }
 
-// retention returns how many days the table's rows are kept; 0 for ever.
-func (v *loaded) retention() int { return v.Properties().GetInt(propRetention, 0) }
-
-// ErrRetention is returned for a retention that can't be: log_files must be kept at least as long as events, since a log
-// file that isn't in log_files is collected again.
-var ErrRetention = errors.New("log_files must be kept at least as long as events")
-
-// Retention returns how many days the rows of each table are kept; 0 for ever.
-func (l *Lake) Retention() (events, logFiles int, err error) {
-	e, f, err := l.refresh()
-	if err != nil {
-		return 0, 0, fmt.Errorf("lake %s: %w", l.d.root, err)
-	}
-	return e.retention(), f.retention(), nil
+// retention returns how many days the table's rows are kept, 0 for ever, and whether that was said.
+func (v *loaded) retention() (days int, said bool) {
+	days = v.Properties().GetInt(propRetention, -1)
+	return max(days, 0), days >= 0
 }
 
-// SetRetention sets how many days the rows of each table are kept; 0 for ever. It is kept in the lake, and takes effect
-// when rows are expired the next time.
-func (l *Lake) SetRetention(ctx context.Context, events, logFiles int) error {
-	switch {
-	case l.opts.ReadOnly:
+// ErrRetention is returned for a retention that can't be: log_files must be kept at least as long as the other tables, since a
+// log file that isn't in log_files is collected again.
+var ErrRetention = errors.New("log_files must be kept at least as long as the other tables")
+
+// Retention is how many days the rows of tables are kept, by table; 0 for ever. Invocations for which nothing is said are kept as
+// long as events. Digests are kept as long as log_files.
+type Retention map[string]int
+
+// of returns how long a table's rows are kept.
+func (r Retention) of(name string) int {
+	switch days, said := r[name]; {
+	case name == Digests:
+		return r[LogFiles]
+	case name == Invocations && !said:
+		return r[Events]
+	default:
+		return days
+	}
+}
+
+// check tells what is wrong.
+func (r Retention) check() error {
+	for name, n := range r {
+		if n < 0 {
+			return fmt.Errorf("retention of %d days: 0 is for ever, and less there isn't", n)
+		}
+		if name != Events && name != LogFiles && name != Invocations {
+			return fmt.Errorf("retention of %s: it isn't a table that has one; digests are kept as long as log_files", name)
+		}
+	}
+	for _, name := range []string{Events, Invocations} {
+		if files, n := r.of(LogFiles), r.of(name); files > 0 && (n == 0 || files < n) {
+			return fmt.Errorf("%w: retention of %s is %s, that of log_files %s", ErrRetention, name, days(n), days(files))
+		}
+	}
+	return nil
+}
+
+// Retention returns how long the tables' rows are kept.
+func (l *Lake) Retention() (Retention, error) {
+	r := Retention{}
+	for _, name := range []string{Events, LogFiles, Invocations} {
+		t, err := l.table(name)
+		if errors.Is(err, ErrNoLake) && name == Invocations {
+			continue // of an older version
+		}
+		if err != nil {
+			return nil, fmt.Errorf("lake %s: %w", l.d.root, err)
+		}
+		if n, said := t.retention(); said {
+			r[name] = n
+		}
+	}
+	return r, nil
+}
+
+// SetRetention sets how long the tables' rows are kept: of those that are named, the others stay. It is kept in the lake, and takes
+// effect when rows are expired the next time.
+func (l *Lake) SetRetention(ctx context.Context, change Retention) error {
+	if l.opts.ReadOnly {
 		return ErrReadOnly
-	case events < 0 || logFiles < 0:
-		return fmt.Errorf("retention of %d and %d days: 0 is for ever, and less there isn't", events, logFiles)
-	case logFiles > 0 && (events == 0 || logFiles < events):
-		return fmt.Errorf("%w: retention of events is %s, that of log_files %s", ErrRetention, days(events), days(logFiles))
 	}
 	err := retry(ctx, func() error {
-		e, f, err := l.refresh()
+		r, err := l.Retention()
 		if err != nil {
 			return err
 		}
-		if err := e.setRetention(ctx, events); err != nil {
+		maps.Copy(r, change)
+		if err := r.check(); err != nil {
 			return err
 		}
-		return f.setRetention(ctx, logFiles)
+		for _, name := range slices.Sorted(maps.Keys(change)) { // events before log_files
+			t, err := l.table(name)
+			if err != nil {
+				return err
+			}
+			if err := t.setRetention(ctx, change[name]); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("setting the retention of lake %s: %w", l.d.root, err)
@@ -77,18 +130,19 @@ func days(n int) string {
 }
 
 func (v *loaded) setRetention(ctx context.Context, days int) error {
-	if v.retention() == days {
+	if was, said := v.retention(); was == days && (said || v.name != Invocations) {
 		return nil
 	}
 	var update table.Update = table.NewSetPropertiesUpdate(iceberg.Properties{propRetention: strconv.Itoa(days)})
-	if days == 0 {
+	if days == 0 && v.name != Invocations {
 		update = table.NewRemovePropertiesUpdate([]string{propRetention})
 	}
 	return v.commit(ctx, []table.Requirement{table.AssertTableUUID(v.Metadata().TableUUID())}, []table.Update{update})
 }
 
-// Expire takes the rows out of a table that are older than its retention: events by the day of eventTime, log files when
-// their last event and their collecting are that long ago. Events without a time are kept. What it took is written down
+// Expire takes the rows out of a table that are older than its retention: events and invocations by the day of their time, log
+// files when their last event and their collecting are that long ago, digests when their log files' rows would be that they name.
+// Rows without a time are kept. What it took is written down
 // in the table. It returns the number of rows. Older snapshots have them until those are expired.
 func (l *Lake) Expire(ctx context.Context, name string) (int64, error) {
 	if l.opts.ReadOnly {
@@ -110,18 +164,18 @@ func (l *Lake) Expire(ctx context.Context, name string) (int64, error) {
 }
 
 func (l *Lake) expire(ctx context.Context, name string) (int64, error) {
-	events, files, err := l.repair(ctx)
+	if _, _, err := l.repair(ctx); err != nil {
+		return 0, err
+	}
+	kept, err := l.Retention()
 	if err != nil {
 		return 0, err
 	}
-	t := events
-	if name == LogFiles {
-		t = files
+	t, err := l.table(name)
+	if err != nil || kept.of(name) == 0 {
+		return 0, err
 	}
-	if t.retention() == 0 {
-		return 0, nil
-	}
-	before := l.now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -t.retention())
+	before := l.now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -kept.of(name))
 	entries, err := l.entries(t)
 	if err != nil {
 		return 0, err
@@ -129,7 +183,7 @@ func (l *Lake) expire(ctx context.Context, name string) (int64, error) {
 	var rows int64
 	c := change{old: map[string]struct{}{}}
 	for _, f := range entries {
-		n, left, err := l.expireFile(name, f, before)
+		n, left, err := l.expireFile(ctx, name, f, before)
 		if err != nil {
 			return 0, err
 		}
@@ -153,7 +207,7 @@ func (l *Lake) expire(ctx context.Context, name string) (int64, error) {
 	c.summary = iceberg.Properties{summaryMaintenance: "expiry", propExpired: string(text)}
 	c.properties = iceberg.Properties{propExpired: string(text)}
 	if err := l.replace(ctx, t, c); err != nil {
-		now, loadErr := (&compaction{l: l}).current(name)
+		now, loadErr := l.table(name)
 		if loadErr != nil || now.expired() != e {
 			return 0, errors.Join(err, loadErr)
 		}
@@ -161,37 +215,59 @@ func (l *Lake) expire(ctx context.Context, name string) (int64, error) {
 			return 0, err
 		}
 	}
-	l.log.Warn("rows expired", "table", name, "before", before.Format(time.DateOnly), "rows", rows, "retention_days", t.retention())
+	l.log.Warn("rows expired", "table", name, "before", before.Format(time.DateOnly), "rows", rows, "retention_days", kept.of(name))
 	return rows, nil
 }
 
 // expireFile returns how many rows of a file have expired, and a file with the others, if there are any and some have.
-func (l *Lake) expireFile(name string, f DataFile, before time.Time) (int64, *dataFile, error) {
-	if name == Events {
+func (l *Lake) expireFile(ctx context.Context, name string, f DataFile, before time.Time) (int64, *dataFile, error) {
+	if byDay(name) {
 		if f.Day.IsZero() || !f.Day.Before(before) {
 			return 0, nil, nil
 		}
 		return f.Rows, nil, nil
 	}
-	var rows int64
-	var left []*fileRow
-	err := readRows(l.d, f.Path, func(_ int64, row *fileRow) error {
-		if row.CollectedAt.time().Before(before) && row.Last.time().Before(before) {
-			rows++
-		} else {
-			left = append(left, row)
-		}
-		return nil
-	})
-	if err != nil || rows == 0 || len(left) == 0 {
+	gone := map[int64]bool{}
+	var err error
+	if name == Digests {
+		err = readRows(l.d, f.Path, func(i int64, row *digestTimeRow) error {
+			gone[i] = row.EndTime.time().Before(before)
+			return nil
+		})
+	} else {
+		err = readRows(l.d, f.Path, func(i int64, row *fileTimesRow) error {
+			gone[i] = row.CollectedAt.time().Before(before) && row.Last.time().Before(before)
+			return nil
+		})
+	}
+	maps.DeleteFunc(gone, func(_ int64, gone bool) bool { return !gone })
+	rows := int64(len(gone))
+	if err != nil || rows == 0 || rows == f.Rows {
 		return rows, nil, err
 	}
-	path := join(parent(f.Path), newName("-expiry.parquet"))
-	written, err := writeTable(l.d, path, left)
-	if err == nil {
-		err = l.d.syncDir(parent(path))
+	c := l.chunk(name)
+	defer l.recycle(c)
+	left := &dataFile{path: join(parent(f.Path), newName("-expiry.parquet"))}
+	err = c.w.file(left, c.layout, func() error {
+		if err := c.copy(ctx, left, f.Path, func(i int64) bool { return !gone[i] }); err != nil {
+			return err
+		}
+		return c.flush(left)
+	})
+	if err != nil {
+		return 0, nil, err
 	}
-	return rows, written, err
+	return rows, left, l.d.syncDir(parent(left.path))
+}
+
+// digestTimeRow and fileTimesRow are the parts of rows that tell how old they are.
+type digestTimeRow struct {
+	EndTime *micros `parquet:"end_time,timestamp(microsecond)"`
+}
+
+type fileTimesRow struct {
+	Last        *micros `parquet:"last_event,timestamp(microsecond)"`
+	CollectedAt *micros `parquet:"collected_at,timestamp(microsecond)"`
 }
 
 // ExpireSnapshots forgets the snapshots of a table that are older than an age, but for the current one and those that
@@ -217,7 +293,7 @@ func (l *Lake) ExpireSnapshots(ctx context.Context, name string, age time.Durati
 }
 
 func (l *Lake) expireSnapshots(ctx context.Context, name string, before time.Time) (int64, error) {
-	t, err := (&compaction{l: l}).current(name)
+	t, err := l.table(name)
 	if err != nil {
 		return 0, err
 	}

@@ -516,7 +516,7 @@ func TestNewerVersion(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			newer := strings.Replace(string(b), `"aitrail.format-version":"2"`, `"aitrail.format-version":"7"`, 1)
+			newer := strings.Replace(string(b), `"aitrail.format-version":"3"`, `"aitrail.format-version":"7"`, 1)
 			if newer == string(b) {
 				t.Fatalf("%s has no version", name)
 			}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,13 +16,21 @@ import (
 )
 
 // Version is the version of the tables' format that this package writes. It stands in the tables' properties.
-const Version = 2
+const Version = 3
 
 // Names of the tables.
 const (
-	Events   = "events"
-	LogFiles = "log_files"
+	Events      = "events"
+	LogFiles    = "log_files"
+	Invocations = "invocations"
+	Digests     = "digests"
 )
+
+// Tables returns the names of all tables.
+func Tables() []string { return []string{Events, LogFiles, Invocations, Digests} }
+
+// byDay tells whether a table is partitioned by day.
+func byDay(name string) bool { return name == Events || name == Invocations }
 
 // ErrNoLake is returned for a folder that holds no lake.
 var ErrNoLake = errors.New("no lake")
@@ -163,6 +172,7 @@ type Lake struct {
 	now           func() time.Time
 	log           *slog.Logger
 	events, files versions
+	sides         map[string]versions // tables besides; see pending
 
 	mu        sync.Mutex
 	manifests map[string][]DataFile // by path
@@ -171,7 +181,7 @@ type Lake struct {
 	known     bool                  // collected is complete
 	first     sync.Mutex            // held while collected is read for the first time
 	keys      keyCache
-	chunks    []*chunk
+	chunks    map[string][]*chunk // by table, not in use
 }
 
 // Open opens the lake in a folder, or at a URL "s3://bucket/prefix". It returns ErrNoLake when there is none (and Create
@@ -224,6 +234,10 @@ func newLake(ctx context.Context, at string, opts Options) (*Lake, error) {
 		}
 	}
 	l.events, l.files = &tableFiles{d: l.d, name: Events}, &tableFiles{d: l.d, name: LogFiles}
+	l.sides = map[string]versions{}
+	for _, name := range sideTables {
+		l.sides[name] = &tableFiles{d: l.d, name: name}
+	}
 	return l, nil
 }
 
@@ -242,20 +256,36 @@ func (l *Lake) create(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	for _, t := range []struct {
-		name string
-		versions
-	}{{LogFiles, l.files}, {Events, l.events}} {
-		meta, err := l.d.newTable(t.name)
-		if err != nil {
-			return err
-		}
-		if err := t.create(meta); err != nil {
+	for _, name := range append(slices.Clone(sideTables), LogFiles, Events) {
+		if err := l.createTable(name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// createTable makes a table unless it is there.
+func (l *Lake) createTable(name string) error {
+	meta, err := l.d.newTable(name)
+	if err != nil {
+		return err
+	}
+	return l.versions(name).create(meta)
+}
+
+// versions returns where the versions of a table are.
+func (l *Lake) versions(name string) versions {
+	switch name {
+	case Events:
+		return l.events
+	case LogFiles:
+		return l.files
+	}
+	return l.sides[name]
+}
+
+// table reads the current version of a table.
+func (l *Lake) table(name string) (*loaded, error) { return l.versions(name).load() }
 
 // open reads the tables' current versions, finishes a commit that was cut off, and brings an older lake up to date.
 func (l *Lake) open(ctx context.Context) error {
@@ -296,6 +326,32 @@ func (l *Lake) refresh() (events, files *loaded, err error) {
 			return events, files, nil
 		}
 		files = again
+	}
+}
+
+// refreshed reads the tables as refresh does, and one of them. It is nil when there is no such table: a lake of an older version has
+// no side tables.
+func (l *Lake) refreshed(name string) (events, files, t *loaded, err error) {
+	if name == Events || name == LogFiles {
+		if events, files, err = l.refresh(); err != nil {
+			return nil, nil, nil, err
+		}
+		return events, files, map[string]*loaded{Events: events, LogFiles: files}[name], nil
+	}
+	for {
+		before, err := l.table(name)
+		if err != nil && !errors.Is(err, ErrNoLake) {
+			return nil, nil, nil, err
+		}
+		if events, files, err = l.refresh(); err != nil {
+			return nil, nil, nil, err
+		}
+		if t, err = l.table(name); err != nil && !errors.Is(err, ErrNoLake) {
+			return nil, nil, nil, err
+		}
+		if t == before {
+			return events, files, t, nil
+		}
 	}
 }
 
@@ -349,22 +405,25 @@ func (l *Lake) remove(files []*dataFile) {
 // idleChunks is how many chunks are kept for the next batch.
 const idleChunks = 4
 
-func (l *Lake) chunk() *chunk {
+func (l *Lake) chunk(table string) *chunk {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := len(l.chunks); n > 0 {
-		c := l.chunks[n-1]
-		l.chunks = l.chunks[:n-1]
+	if n := len(l.chunks[table]); n > 0 {
+		c := l.chunks[table][n-1]
+		l.chunks[table] = l.chunks[table][:n-1]
 		return c
 	}
-	return newChunk(l.d)
+	return newChunk(l.d, table)
 }
 
 func (l *Lake) recycle(c *chunk) {
 	c.clear()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.chunks) < idleChunks && c.size() <= 2*chunkBytes {
-		l.chunks = append(l.chunks, c)
+	if len(l.chunks[c.table]) < idleChunks && c.size() <= 2*chunkBytes {
+		if l.chunks == nil {
+			l.chunks = map[string][]*chunk{}
+		}
+		l.chunks[c.table] = append(l.chunks[c.table], c)
 	}
 }

@@ -52,7 +52,7 @@ func (l *Lake) Maintain(ctx context.Context, m Maintenance) (Maintained, error) 
 	if age == 0 {
 		age = usualAge
 	}
-	tables := []string{Events, LogFiles}
+	tables := Tables()
 	for _, name := range tables {
 		m.Progress.report(StepExpire, name, 0, 0)
 		n, err := l.Expire(ctx, name)
@@ -97,21 +97,25 @@ const (
 
 // tidy keeps collecting in small batches from leaving thousands of files between two runs of maintenance.
 func (l *Lake) tidy(ctx context.Context, b *Batch) {
-	if len(b.staged) > tidyBatch {
+	if len(b.allStaged()) > tidyBatch {
 		return
 	}
-	days := map[time.Time]bool{}
-	for _, s := range b.staged {
-		if s.dayless {
-			days[time.Time{}] = true
-		} else {
-			days[time.Unix(int64(s.day)*86400, 0).UTC()] = true
+	runs := []compaction{{days: map[time.Time]bool{{}: true}, done: Compacted{Table: LogFiles}}}
+	for _, p := range b.parts {
+		if len(p.staged) == 0 && p.table != Events { // every batch makes a snapshot of events
+			continue
 		}
+		days := map[time.Time]bool{}
+		for _, s := range p.staged {
+			if s.dayless {
+				days[time.Time{}] = true
+			} else {
+				days[time.Unix(int64(s.day)*86400, 0).UTC()] = true
+			}
+		}
+		runs = append(runs, compaction{days: days, done: Compacted{Table: p.table}})
 	}
-	for _, c := range []compaction{
-		{days: days, done: Compacted{Table: Events}},
-		{days: map[time.Time]bool{{}: true}, done: Compacted{Table: LogFiles}},
-	} {
+	for _, c := range runs {
 		c.l, c.target, c.few, c.small = l, TargetBytes, tidyFiles, tidyBytes
 		if err := c.run(ctx, c.done.Table); err != nil {
 			l.log.Warn("small files were not written together", "table", c.done.Table, "cause", err) // the batch is in all the same

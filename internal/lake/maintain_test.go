@@ -174,7 +174,7 @@ func lakeToMaintain(t *testing.T) string {
 		commit(t, l, numbered(fmt.Sprintf("file:///a%d", n), n*10, n*10+9))
 		commit(t, l, numbered(fmt.Sprintf("file:///old%d", n), -400*day+n*10, -400*day+n*10+3))
 	}
-	if err := l.SetRetention(ctx, 365, 365); err != nil {
+	if err := l.SetRetention(ctx, lake.Retention{lake.Events: 365, lake.LogFiles: 365}); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -263,19 +263,22 @@ func TestRetention(t *testing.T) {
 	if s, err := year.Files(ctx, lake.Events); err != nil || s.Expired.Total != 26 || s.Rows != 0 {
 		t.Errorf("snapshot = %+v, %v", s, err)
 	}
-	for _, bad := range [][2]int{{0, 10}, {20, 10}, {-1, 0}} {
-		if err := l.SetRetention(ctx, bad[0], bad[1]); err == nil {
+	for _, bad := range []lake.Retention{
+		{lake.Events: 0, lake.LogFiles: 10}, {lake.Events: 20, lake.LogFiles: 10}, {lake.Events: -1}, {lake.Digests: 3},
+		{lake.Events: 20, lake.LogFiles: 30, lake.Invocations: 40}, {lake.Events: 20, lake.LogFiles: 30, lake.Invocations: 0},
+	} {
+		if err := l.SetRetention(ctx, bad); err == nil {
 			t.Errorf("retention %v is taken", bad)
 		}
 	}
-	if err := l.SetRetention(ctx, 20, 10); !errors.Is(err, lake.ErrRetention) {
+	if err := l.SetRetention(ctx, lake.Retention{lake.LogFiles: 10}); !errors.Is(err, lake.ErrRetention) {
 		t.Errorf("error %v", err)
 	}
-	if err := l.SetRetention(ctx, 0, 0); err != nil {
+	if err := l.SetRetention(ctx, lake.Retention{lake.Events: 0, lake.LogFiles: 0}); err != nil {
 		t.Fatal(err)
 	}
-	if e, f, err := open(t, dir, lake.Options{ReadOnly: true}).Retention(); e != 0 || f != 0 || err != nil {
-		t.Errorf("Retention = %d, %d, %v", e, f, err)
+	if r, err := open(t, dir, lake.Options{ReadOnly: true}).Retention(); r[lake.Events] != 0 || r[lake.LogFiles] != 0 || err != nil {
+		t.Errorf("Retention = %v, %v", r, err)
 	}
 }
 

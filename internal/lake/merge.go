@@ -123,7 +123,7 @@ func (m *merger) run(ctx context.Context, files []sortedFile) (sortedFile, error
 	m.spent = append(m.spent, merged.path)
 	rows := pullRows(m.once(ctx, files))
 	defer rows.stop()
-	if err := newChunk(m.scratch).drain(&dataFile{path: merged.path}, rows, math.MaxInt64); err != nil {
+	if err := newChunk(m.scratch, Events).drain(&dataFile{path: merged.path}, rows, math.MaxInt64); err != nil {
 		return sortedFile{}, err
 	}
 	for _, f := range files {

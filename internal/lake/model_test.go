@@ -20,7 +20,7 @@ import (
 )
 
 // modelFiles are log files as they come: some of their events are in others too, all of them, again with an addendum, or
-// years late; some objects are replaced.
+// years late; some objects are replaced. Some hold invocations, of which the same is true, and some are digests.
 func modelFiles() (files []lake.LogFile, records [][]string) {
 	put := func(object, etag string, lines []string) {
 		f := row(object)
@@ -43,7 +43,49 @@ func modelFiles() (files []lake.LogFile, records [][]string) {
 			put(fmt.Sprintf("file:///late-%d", i), "e", append(numbered("", old, old+3).records, lines[1]))
 		}
 	}
+	for i := range 4 {
+		var lines []string
+		for n := i * 3; n < i*3+5; n++ {
+			lines = append(lines, invocation(n))
+		}
+		if i == 1 {
+			lines = append(lines, invocation(-365*86400), strings.Replace(invocation(0), `"requestId":"r0",`, "", 1))
+		}
+		put(fmt.Sprintf("logs:%d", i), "e", lines)
+		files[len(files)-1].Kind = cloudtrail.KindInvocations
+		put(fmt.Sprintf("s3://b/d%d", i), "e", []string{string(digestText(i, i))})
+		files[len(files)-1].Kind = cloudtrail.KindDigest
+	}
 	return files, records
+}
+
+// bring adds a log file to a batch.
+func (m *model) bring(b *lake.Batch, i int) error {
+	switch m.files[i].Kind {
+	case cloudtrail.KindDigest:
+		return addDigest(b, m.files[i], []byte(m.records[i][0]))
+	case cloudtrail.KindInvocations:
+		w := b.File(m.files[i])
+		defer w.Drop()
+		for n, r := range m.records[i] {
+			var v cloudtrail.Invocation
+			if err := v.Decode([]byte(r)); err != nil {
+				m.t.Fatal(err)
+			}
+			if err := w.Invocation(&v, n, false); err != nil {
+				return err
+			}
+		}
+		return w.Done(nil)
+	}
+	w := b.File(m.files[i])
+	defer w.Drop()
+	for n, r := range m.records[i] {
+		if err := w.Event(decode(m.t, r), n); err != nil {
+			return err
+		}
+	}
+	return w.Done(nil)
 }
 
 // model drives collectors and maintenance of one lake, and knows what must be in it.
@@ -103,14 +145,7 @@ func (m *model) fill(c *collector) error {
 			}
 			continue // now and then it's brought all the same, as by one who didn't know
 		}
-		w := c.b.File(f)
-		for n, r := range m.records[i] {
-			if err := w.Event(decode(m.t, r), n); err != nil {
-				w.Drop()
-				return err
-			}
-		}
-		if err := w.Done(nil); err != nil {
+		if err := m.bring(c.b, i); err != nil {
 			return err
 		}
 		c.files = append(c.files, i)
@@ -183,13 +218,12 @@ func (m *model) maintain() {
 	m.arm(s, 60)
 	l, err := lake.Open(ctx, m.at, lake.Options{Now: later}.WithFault(s.fault))
 	if err == nil {
+		table := lake.Tables()[m.rnd.IntN(4)]
 		switch m.rnd.IntN(4) {
 		case 0:
-			if _, err = l.Compact(ctx, lake.Events, nil); err == nil {
-				_, err = l.Compact(ctx, lake.LogFiles, nil)
-			}
+			_, err = l.Compact(ctx, table, nil)
 		case 1:
-			_, err = l.ExpireSnapshots(ctx, lake.Events, 0)
+			_, err = l.ExpireSnapshots(ctx, table, 0)
 		case 2:
 			_, err = l.RemoveOrphans(ctx, 24*time.Hour, nil)
 		default:
@@ -215,7 +249,7 @@ func (m *model) read() map[int]bool {
 			m.t.Fatal(err)
 		}
 		i := slices.IndexFunc(m.files, func(g lake.LogFile) bool { return g.Object == f.Object && g.ETag == f.ETag })
-		if i < 0 || now[i] || f.Events != int64(len(m.records[i])) {
+		if i < 0 || now[i] || f.Events != int64(len(m.records[i])) && f.Kind != cloudtrail.KindDigest {
 			m.t.Fatalf("log file %+v is unknown, there twice, or has lost events", f)
 		}
 		now[i] = true
@@ -223,7 +257,22 @@ func (m *model) read() map[int]bool {
 	}
 	missing := map[string]bool{}
 	possible := map[string][]string{} // records by object and place
+	invocations, digests := map[string]bool{}, map[string]bool{}
 	for i := range now {
+		switch m.files[i].Kind {
+		case cloudtrail.KindDigest:
+			digests[m.files[i].Object] = true
+			continue
+		case cloudtrail.KindInvocations:
+			for _, r := range m.records[i] {
+				var v cloudtrail.Invocation
+				if err := v.Decode([]byte(r)); err != nil {
+					m.t.Fatal(err)
+				}
+				invocations[v.RequestID] = true
+			}
+			continue
+		}
 		for n, r := range m.records[i] {
 			e, at := decode(m.t, r), fmt.Sprintf("%s %d", m.files[i].Object, n)
 			missing[e.EventID+e.EventName] = true
@@ -243,6 +292,24 @@ func (m *model) read() map[int]bool {
 			m.t.Errorf("event %s isn't the one at %s", id, at)
 		}
 		left[s.Object]--
+	}
+	for _, row := range rowsOf(m.t, l, lake.Invocations) {
+		id, _ := row["request_id"].(string)
+		if !invocations[id] {
+			m.t.Errorf("invocation %q is there twice, or of no log file in the lake", id)
+		}
+		delete(invocations, id)
+		left[row["source_object"].(string)]--
+	}
+	for _, row := range rowsOf(m.t, l, lake.Digests) {
+		object := row["object"].(string)
+		if !digests[object] {
+			m.t.Errorf("digest %s is there twice, or isn't in log_files", object)
+		}
+		delete(digests, object)
+	}
+	if len(invocations)+len(digests) > 0 {
+		m.t.Errorf("missing invocations %v and digests %v", invocations, digests)
 	}
 	if len(missing) > 0 {
 		m.t.Errorf("%d events are missing: %v", len(missing), missing)
@@ -321,18 +388,16 @@ func exactlyOnce(t *testing.T, at string, seed uint64, n int) {
 	}
 	l := open(t, at, lake.Options{})
 	b := l.NewBatch()
+	there := 0
 	for i, f := range m.files {
-		w := b.File(f)
-		for n, r := range m.records[i] {
-			if err := w.Event(decode(t, r), n); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.Done(nil); err != nil {
+		if err := m.bring(b, i); err != nil {
 			t.Fatal(err)
 		}
+		if m.have[i] && f.Kind != cloudtrail.KindDigest {
+			there++
+		}
 	}
-	if r, err := b.Commit(ctx); err != nil || r.Skipped != len(m.have) {
+	if r, err := b.Commit(ctx); err != nil || r.Skipped != there {
 		t.Errorf("Commit of all = %+v, %v; %d were there", r, err, len(m.have))
 	}
 	if got := m.read(); len(got) != len(m.files) {

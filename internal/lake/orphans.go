@@ -53,7 +53,7 @@ type candidate struct {
 
 func (o *orphans) run(ctx context.Context, before time.Time) error {
 	// First what there is, then what is in use: a file that gets into a table in between is in use.
-	for _, dir := range []string{Events, LogFiles, "scratch"} {
+	for _, dir := range append(Tables(), "scratch") {
 		err := o.l.d.list(join(o.l.d.root, dir), func(path string, size int64, modified time.Time) error {
 			if modified.Before(before) && ours(path) {
 				o.files = append(o.files, candidate{path, size})
@@ -114,10 +114,21 @@ func (o *orphans) used(ctx context.Context) (map[string]bool, error) {
 		return nil, err
 	}
 	used := map[string]bool{}
-	if p := events.pending(); p.Batch != "" {
-		used[o.l.d.path(p.Files)] = true
+	tables := []*loaded{events, files}
+	for _, name := range sideTables {
+		t, err := o.l.table(name)
+		if err != nil {
+			return nil, err
+		}
+		tables = append(tables, t)
 	}
-	for _, t := range []*loaded{events, files} {
+	p := events.pending()
+	for _, name := range Tables() {
+		for _, file := range p.of(name) {
+			used[o.l.d.path(file)] = true
+		}
+	}
+	for _, t := range tables {
 		used[o.l.d.path(t.MetadataLocation())] = true
 		for m := range t.Metadata().PreviousFiles() {
 			used[o.l.d.path(m.MetadataFile)] = true

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"reflect"
 	"slices"
 	"time"
 
@@ -22,32 +23,41 @@ var errDeletes = errors.New("the table has row-level deletes, which only compact
 
 // Files returns the current snapshot of a table: what a reader has to read to see each row once.
 func (l *Lake) Files(_ context.Context, name string) (Snapshot, error) {
-	if name != Events && name != LogFiles {
+	if rowTypes[name] == nil {
 		return Snapshot{}, fmt.Errorf("no table %q in a lake", name)
 	}
-	events, files, err := l.refresh()
+	events, files, t, err := l.refreshed(name)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
 	}
-	t := events
-	if name == LogFiles {
-		t = files
+	if t == nil { // of a lake of an older version, opened for reading
+		return Snapshot{Table: name}, nil
 	}
 	entries, err := l.entries(t)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
 	}
-	s := Snapshot{Table: name, RetentionDays: t.retention(), Expired: t.expired()}
+	s := Snapshot{Table: name, Expired: t.expired()}
+	s.RetentionDays, _ = t.retention()
 	if c := t.CurrentSnapshot(); c != nil {
 		s.ID, s.Time = c.SnapshotID, time.UnixMilli(c.TimestampMs).UTC()
 	}
 	s.Files = append(s.Files, entries...)
-	if p := events.pending(); name == LogFiles && p.missing(files) {
-		f, err := measured(l.d, l.d.path(p.Files))
-		if err != nil {
-			return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
+	if p := events.pending(); name != Events && p.missing(files) && p.missing(t) {
+		for _, path := range p.of(name) {
+			f, err := measured(l.d, name, l.d.path(path))
+			if err != nil {
+				return Snapshot{}, fmt.Errorf("lake %s: %w", l.d.root, err)
+			}
+			d := DataFile{Path: f.path, Local: l.d.local(f.path), Rows: f.rows, Bytes: f.bytes, First: f.bounds.first.time(), Last: f.bounds.last.time()}
+			if !f.bounds.timed {
+				d.First, d.Last = time.Time{}, time.Time{}
+			}
+			if !f.dayless {
+				d.Day = time.Unix(int64(f.day)*86400, 0).UTC()
+			}
+			s.Files = append(s.Files, d)
 		}
-		s.Files = append(s.Files, DataFile{Path: f.path, Local: l.d.local(f.path), Rows: f.rows, Bytes: f.bytes})
 	}
 	for _, f := range s.Files {
 		s.Rows += f.Rows
@@ -70,7 +80,7 @@ func (l *Lake) entries(t *loaded) ([]DataFile, error) {
 		cached, ok := l.manifests[m.FilePath()]
 		l.mu.Unlock()
 		if !ok {
-			err := l.eachFile(m, func(f iceberg.DataFile) { cached = append(cached, l.dataFile(f, leaves)) })
+			err := l.eachFile(m, func(f iceberg.DataFile) { cached = append(cached, l.dataFile(t.name, f, leaves)) })
 			if err != nil {
 				return err
 			}
@@ -126,7 +136,7 @@ func (l *Lake) forgetManifests() {
 	}
 }
 
-func (l *Lake) dataFile(f iceberg.DataFile, leaves []int) DataFile {
+func (l *Lake) dataFile(name string, f iceberg.DataFile, leaves []int) DataFile {
 	path := l.d.path(f.FilePath())
 	d := DataFile{Path: path, Local: l.d.local(path), Rows: f.Count(), Bytes: f.FileSizeBytes(), Whole: whole(f, leaves)}
 	if day, ok := f.Partition()[dayFieldID].(iceberg.Date); ok {
@@ -134,17 +144,16 @@ func (l *Lake) dataFile(f iceberg.DataFile, leaves []int) DataFile {
 	}
 	if _, partitioned := f.Partition()[dayFieldID]; partitioned {
 		d.First, d.Last = timeBound(f.LowerBoundValues()), timeBound(f.UpperBoundValues())
-		d.Texts = textBounds(f)
+		if name == Events {
+			d.Texts = textBounds(f)
+		}
 	}
 	return d
 }
 
 // leavesOf returns the ids of a table's leaf columns: what a file written by this version has counts of.
 func leavesOf(t *loaded) []int {
-	if t.Spec().IsUnpartitioned() {
-		return leafIDs(parquet.SchemaOf(new(fileRow)), nil)
-	}
-	return leafIDs(parquet.SchemaOf(new(eventRow)), nil)
+	return leafIDs(parquet.SchemaOf(reflect.New(rowTypes[t.name]).Interface()), nil)
 }
 
 // whole tells whether a file has counts of all columns.

@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"math"
-	"reflect"
 	"strings"
 	"time"
 
@@ -27,8 +26,9 @@ type head struct {
 // noTime stands for the time of an event without one. It sorts before all others.
 const noTime micros = math.MinInt64
 
-// chunk is rows of events in memory that become data files together, with the encoder for it.
+// chunk is rows of a table in memory that become data files together, with the encoder for it.
 type chunk struct {
+	table string
 	columns
 	heads  []head
 	w      *encoder
@@ -37,8 +37,8 @@ type chunk struct {
 	start  columnsMark                         // where the log file being added began
 }
 
-func newChunk(d *disk) *chunk {
-	return &chunk{columns: *newColumns(reflect.TypeFor[eventRow]()), w: newEncoder(d), people: map[*cloudtrail.UserIdentity]uint32{}}
+func newChunk(d *disk, table string) *chunk {
+	return &chunk{table: table, columns: *newColumns(rowTypes[table]), w: newEncoder(d), people: map[*cloudtrail.UserIdentity]uint32{}}
 }
 
 // begin marks the place that forget goes back to.

@@ -169,6 +169,66 @@ type fileRow struct {
 	Batch       string  `parquet:"batch,optional,id(17)" doc:"the commit that brought it"`
 }
 
+// invocationRow is a row of the table invocations. Its ids aren't those of events, but for the time's, by which files have bounds.
+type invocationRow struct {
+	RequestID        string  `parquet:"request_id,optional,id(1)" doc:"the request's id, as the caller got it; with account and region the invocation's identity"`
+	Account          string  `parquet:"account,optional,id(2)" doc:"the account called"`
+	Time             *micros `parquet:"time,timestamp(microsecond),id(3)" doc:"when the model was invoked"`
+	Region           string  `parquet:"region,optional,id(4)" doc:"the Region called"`
+	CallerARN        string  `parquet:"caller_arn,optional,id(5)" doc:"ARN of the identity that called"`
+	Operation        string  `parquet:"operation,optional,id(6)" doc:"InvokeModel, InvokeModelWithResponseStream, Converse, ConverseStream, …"`
+	CalledModel      string  `parquet:"called_model,optional,id(7)" doc:"what the call named: a model, an inference profile, an ARN"`
+	ModelID          string  `parquet:"model_id,optional,id(8)" doc:"the model: the base model where it can be known"`
+	InferenceRegion  string  `parquet:"inference_region,optional,id(9)" doc:"the Region where the model ran"`
+	InputTokens      *int64  `parquet:"input_tokens,id(10)" doc:"tokens in, without those of the cache"`
+	OutputTokens     *int64  `parquet:"output_tokens,id(11)" doc:"tokens out"`
+	CacheReadTokens  *int64  `parquet:"cache_read_tokens,id(12)" doc:"tokens in that were read from the prompt cache"`
+	CacheWriteTokens *int64  `parquet:"cache_write_tokens,id(13)" doc:"tokens in that were written to the prompt cache"`
+	LatencyMS        *int64  `parquet:"latency_ms,id(14)" doc:"how long the model took, in milliseconds; null when the log doesn't tell"`
+	StopReason       string  `parquet:"stop_reason,optional,id(15)" doc:"why the answer ended: end_turn, max_tokens, guardrail_intervened, …"`
+	GuardrailAction  string  `parquet:"guardrail_action,optional,id(16)" doc:"INTERVENED or NONE; null when no guardrail is told of"`
+	ErrorCode        string  `parquet:"error_code,optional,id(17)" doc:"AWS's error code; null for invocations that succeeded"`
+
+	InputBody       string `parquet:"input_body,optional,id(20)" doc:"the prompt, JSON text; null unless prompts are kept"`
+	OutputBody      string `parquet:"output_body,optional,id(21)" doc:"the answer, JSON text; null unless prompts are kept"`
+	InputBodyS3     string `parquet:"input_body_s3,optional,id(22)" doc:"where a long prompt lies; null unless prompts are kept"`
+	OutputBodyS3    string `parquet:"output_body_s3,optional,id(23)" doc:"where a long answer lies; null unless prompts are kept"`
+	RequestMetadata string `parquet:"request_metadata,optional,id(24)" doc:"what the caller sent as requestMetadata, JSON text; null unless prompts are kept"`
+
+	SourceObject string `parquet:"source_object,optional,id(30)" doc:"URL of the log file"`
+	SourceIndex  int64  `parquet:"source_index,id(31)" doc:"place of the record in the log file, from 0"`
+}
+
+// digestRow is a row of the table digests.
+type digestRow struct {
+	Object            string     `parquet:"object,id(1)" doc:"the digest file's URL; with size and etag the row's in log_files, which has its verdict"`
+	Size              int64      `parquet:"size,id(2)" doc:"bytes as stored"`
+	ETag              string     `parquet:"etag,optional,id(3)" doc:"the store's mark of the content"`
+	Account           string     `parquet:"account,optional,id(4)" doc:"the account whose log files it names"`
+	Region            string     `parquet:"region,optional,id(5)" doc:"the Region whose log files it names"`
+	Trail             string     `parquet:"trail,optional,id(6)" doc:"the trail's name"`
+	HomeRegion        string     `parquet:"home_region,optional,id(7)" doc:"the trail's home Region"`
+	Backfill          bool       `parquet:"backfill,id(8)" doc:"whether it was made later, for a period that had none"`
+	StartTime         *micros    `parquet:"start_time,timestamp(microsecond),id(9)" doc:"beginning of its period"`
+	EndTime           *micros    `parquet:"end_time,timestamp(microsecond),id(10)" doc:"end of its period"`
+	S3Object          string     `parquet:"s3_object,optional,id(11)" doc:"where it says that it lies: s3://bucket/key"`
+	ContentSHA256     string     `parquet:"content_sha256,optional,id(12)" doc:"of its text, in hex: what the next digest names as previous_sha256"`
+	Signature         string     `parquet:"signature,optional,id(13)" doc:"in hex, from the object's metadata; null in a copy that lost it"`
+	KeyFingerprint    string     `parquet:"key_fingerprint,optional,id(14)" doc:"of the public key to its signature"`
+	PreviousObject    string     `parquet:"previous_object,optional,id(15)" doc:"the digest before it: s3://bucket/key; null in the first of a chain"`
+	PreviousSHA256    string     `parquet:"previous_sha256,optional,id(16)" doc:"of that digest's text, in hex"`
+	PreviousSignature string     `parquet:"previous_signature,optional,id(17)" doc:"that digest's signature, in hex"`
+	OldestEvent       *micros    `parquet:"oldest_event,timestamp(microsecond),id(18)" doc:"eventTime of the earliest event of its log files"`
+	NewestEvent       *micros    `parquet:"newest_event,timestamp(microsecond),id(19)" doc:"eventTime of the latest event of its log files"`
+	LogFileCount      int64      `parquet:"log_file_count,id(20)" doc:"log files that it names"`
+	LogFiles          []namedRow `parquet:"log_files,optional,list,id(21)" parquet-element:",id(40)" doc:"the log files that it names"`
+}
+
+type namedRow struct {
+	Object string `parquet:"object,optional,id(41)" doc:"s3://bucket/key"`
+	SHA256 string `parquet:"sha256,optional,id(42)" doc:"of the log file's text, in hex"`
+}
+
 // Column describes a column of a table.
 type Column struct {
 	ID     int
@@ -179,7 +239,10 @@ type Column struct {
 }
 
 // rowTypes are the rows of the tables.
-var rowTypes = map[string]reflect.Type{Events: reflect.TypeFor[eventRow](), LogFiles: reflect.TypeFor[fileRow]()}
+var rowTypes = map[string]reflect.Type{
+	Events: reflect.TypeFor[eventRow](), LogFiles: reflect.TypeFor[fileRow](),
+	Invocations: reflect.TypeFor[invocationRow](), Digests: reflect.TypeFor[digestRow](),
+}
 
 // Columns returns the columns of a table in their order, or nil for a name that is no table's.
 func Columns(table string) []Column {

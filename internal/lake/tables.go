@@ -21,8 +21,8 @@ import (
 // Properties of the tables.
 const (
 	propVersion = "aitrail.format-version"
-	// propBatch is, in events, the last batch committed and the log_files data that goes with it (see pending), and in
-	// log_files the last of those that it has taken over.
+	// propBatch is, in events, the last batch committed and the data of other tables that goes with it (see pending), and in
+	// the others the last of those that they have taken over.
 	propBatch = "aitrail.batch"
 	// summaryBatch is, in the summary of a snapshot, the batch that it brought.
 	summaryBatch = "aitrail.batch"
@@ -34,13 +34,20 @@ const (
 	propExpired = "aitrail.expired"
 )
 
-// Partition and sort order of events, and the names of their parts.
+// Partition of tables by day, the sort order of events, and the names of their parts.
 const (
-	timeFieldID  = 3 // eventTime
-	dayFieldID   = 1000
-	dayFieldName = "eventTime_day"
-	timeSortID   = 1
+	timeFieldID = 3 // eventTime of events, time of invocations
+	dayFieldID  = 1000
+	timeSortID  = 1
 )
+
+// dayField returns the name of the partition's field in tables by day.
+func dayField(name string) string {
+	if name == Invocations {
+		return "time_day"
+	}
+	return "eventTime_day"
+}
 
 // tableFiles is one table in the layout of Iceberg's hadoop catalog: metadata/vN.metadata.json is version N of the
 // table, and version-hint.text tells a recent N. It is what iceberg-go commits through.
@@ -251,9 +258,11 @@ func (d *disk) newTable(name string) (table.Metadata, error) {
 		return nil, err
 	}
 	partition, sorted := iceberg.NewPartitionSpec(), table.UnsortedSortOrder
-	if name == Events {
+	if byDay(name) {
 		partition = iceberg.NewPartitionSpec(iceberg.PartitionField{
-			SourceIDs: []int{timeFieldID}, FieldID: dayFieldID, Name: dayFieldName, Transform: iceberg.DayTransform{}})
+			SourceIDs: []int{timeFieldID}, FieldID: dayFieldID, Name: dayField(name), Transform: iceberg.DayTransform{}})
+	}
+	if name == Events {
 		sorted, err = table.NewSortOrder(timeSortID, []table.SortField{{
 			SourceIDs: []int{timeFieldID}, Transform: iceberg.IdentityTransform{}, Direction: table.SortASC, NullOrder: table.NullsFirst}})
 		if err != nil {

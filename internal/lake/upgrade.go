@@ -11,15 +11,29 @@ import (
 // formatVersion is the version of the format that a table has.
 func (v *loaded) formatVersion() int { return v.Properties().GetInt(propVersion, 0) }
 
-// upgrade brings the tables of an older lake up to date: their schema and their version, by one commit each. Data files
-// stay as they are; columns that they don't have are null. It goes on where it was cut off.
+// upgrade brings the tables of an older lake up to date: those that it lacks are made, and the schema and the version of the
+// others change, by one commit each. Data files stay as they are; columns that they don't have are null. It goes on where it was
+// cut off.
 func (l *Lake) upgrade(ctx context.Context) error {
 	return retry(ctx, func() error {
+		for _, name := range sideTables {
+			if err := l.createTable(name); err != nil {
+				return err
+			}
+		}
 		events, files, err := l.refresh()
 		if err != nil {
 			return err
 		}
-		for _, t := range []*loaded{files, events} {
+		tables := []*loaded{files, events}
+		for _, name := range sideTables {
+			side, err := l.table(name)
+			if err != nil {
+				return err
+			}
+			tables = append([]*loaded{side}, tables...)
+		}
+		for _, t := range tables {
 			if t.formatVersion() >= Version {
 				continue
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -145,7 +144,7 @@ func (l *Lake) replace(ctx context.Context, t *loaded, c change) error {
 
 // writeTable writes rows of log_files to a file.
 func writeTable(d *disk, path string, rows []*fileRow) (*dataFile, error) {
-	c := newColumns(reflect.TypeFor[fileRow]())
+	c := newColumns(rowTypes[LogFiles])
 	order := make([]uint32, len(rows))
 	for i, r := range rows {
 		c.file(r)

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"time"
@@ -94,7 +95,7 @@ func upperText(s string) string {
 	return ""
 }
 
-// write writes rows of events to files, one for each day, each sorted by time.
+// write writes rows to files, one for each day, each sorted by time. Rows of tables without days go into one file, as they come.
 func (w *encoder) write(c *chunk, rows []uint32, dir string, name func() string) ([]*dataFile, error) {
 	slices.SortFunc(rows, func(a, b uint32) int {
 		return cmp.Or(cmp.Compare(c.heads[a].time, c.heads[b].time), cmp.Compare(a, b))
@@ -109,7 +110,7 @@ func (w *encoder) write(c *chunk, rows []uint32, dir string, name func() string)
 			}
 			n++
 		}
-		f := &dataFile{path: join(dir, dayFolder(d, ok), name()), day: d, dayless: !ok}
+		f := &dataFile{path: join(dir+c.dayFolder(d, ok), name()), day: d, dayless: !ok}
 		if err := w.writeFile(f, c, rows[:n]); err != nil {
 			return files, err
 		}
@@ -131,11 +132,15 @@ func day(t micros) (int32, bool) {
 	return int32(d), true
 }
 
-func dayFolder(d int32, ok bool) string {
-	if !ok {
-		return dayFieldName + "=null"
+// dayFolder is the folder of a day's files, after a slash; "" in tables without days.
+func (c *chunk) dayFolder(d int32, ok bool) string {
+	switch {
+	case !byDay(c.table):
+		return ""
+	case !ok:
+		return "/" + dayField(c.table) + "=null"
 	}
-	return dayFieldName + "=" + time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly)
+	return "/" + dayField(c.table) + "=" + time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly)
 }
 
 func (w *encoder) writeFile(f *dataFile, c *chunk, rows []uint32) error {
@@ -160,6 +165,23 @@ func (f *dataFile) measure(footer *format.FileMetaData, size int64, ids []int) {
 			f.metrics.values[ids[i]] += m.NumValues
 			f.metrics.nulls[ids[i]] += m.Statistics.NullCount
 		}
+	}
+}
+
+// span takes the day and the bounds of the time from a file's footer.
+func (f *dataFile) span(footer *format.FileMetaData, ids []int) {
+	for _, group := range footer.RowGroups {
+		for i, c := range group.Columns {
+			s := &c.MetaData.Statistics
+			if ids[i] == timeFieldID && len(s.MinValue) == 8 && len(s.MaxValue) == 8 {
+				f.bounds.time(micros(binary.LittleEndian.Uint64(s.MinValue)))
+				f.bounds.time(micros(binary.LittleEndian.Uint64(s.MaxValue)))
+			}
+		}
+	}
+	if f.bounds.timed {
+		d, ok := day(f.bounds.first)
+		f.day, f.dayless = d, !ok
 	}
 }
 
@@ -196,7 +218,7 @@ func (f *dataFile) iceberg(d *disk, spec iceberg.PartitionSpec) (iceberg.DataFil
 	}
 	b.ColumnSizes(f.metrics.sizes).ValueCounts(f.metrics.values).NullValueCounts(f.metrics.nulls)
 	b.LowerBoundValues(lower).UpperBoundValues(upper).SplitOffsets(f.metrics.splits)
-	if !spec.IsUnpartitioned() {
+	if !spec.IsUnpartitioned() && spec.Field(0).Name == dayField(Events) {
 		b.SortOrderID(timeSortID)
 	}
 	return b.Build(), nil
