@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -21,11 +19,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/middleware"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/comprehend"
-	"github.com/aws/aws-sdk-go-v2/service/comprehend/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/aitrail/aitrail/internal/endpoint"
@@ -57,8 +51,9 @@ type result struct {
 	found, twice int // of them, those in the lake; those that stand there more than once
 	rows         int
 	kills        int64
-	memory       []int64        // of collectors, in bytes, in the order of time
-	findings     map[string]int // of verify, by kind
+	memory       []int64 // of collectors, in bytes, in the order of time
+	gaps         []gap   // that were made
+	unreported   []string
 }
 
 // soak runs a local endpoint with faults, clients that call, and collectors that are killed and started at random, and
@@ -68,8 +63,9 @@ func soak(ctx context.Context, o options) (result, error) {
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return r, err
 	}
+	made := &gaps{}
 	server, err := endpoint.New(endpoint.Options{
-		Dir: filepath.Join(o.dir, "aws"), DeliverEvery: o.deliver, DigestEvery: o.digest, Faults: o.faults,
+		Dir: filepath.Join(o.dir, "aws"), DeliverEvery: o.deliver, DigestEvery: o.digest, Log: slog.New(made),
 	})
 	if err != nil {
 		return r, err
@@ -89,9 +85,14 @@ func soak(ctx context.Context, o options) (result, error) {
 	env := append(os.Environ(), "AWS_ENDPOINT_URL="+web.URL, "AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret,
 		"AWS_REGION="+cfg.Region, "AWS_EC2_METADATA_DISABLED=true", aitrail+"=1")
 	bucket := "s3://" + outputs.Bucket + "/" + outputs.Prefix
+	load := &load{url: web.URL, credentials: aws.Credentials{AccessKeyID: id, SecretAccessKey: secret}}
+	first, _ := load.run(ctx, options{calls: len(regions), clients: len(regions), long: time.Second})
+	if err := errors.Join(server.Flush(ctx), load.setFaults(ctx, o.faults)); err != nil { // nothing can tell of the first digests, were they missing
+		return r, err
+	}
 	config := filepath.Join(o.dir, "aitrail.yaml")
-	text := fmt.Sprintf("lake: %s\nlisten: none\nverify: never\nsources:\n  - {source: %q, poll: 2s}\n  - {source: %q, buckets: [%s]}\n  - {source: %q, poll: 1s}\n",
-		filepath.Join(o.dir, "lake"), bucket, "sqs:"+outputs.QueueURL, outputs.Bucket, "logs:"+outputs.LogGroup)
+	text := fmt.Sprintf("lake: %s\nlisten: none\nverify: %s\nsources:\n  - {source: %q, poll: 2s}\n  - {source: %q, buckets: [%s]}\n  - {source: %q, poll: 1s}\n",
+		filepath.Join(o.dir, "lake"), o.digest, bucket, "sqs:"+outputs.QueueURL, outputs.Bucket, "logs:"+outputs.LogGroup)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return r, err
 	}
@@ -104,9 +105,11 @@ func soak(ctx context.Context, o options) (result, error) {
 	for n := range o.collectors {
 		g.Go(func() error { return watch.collector(running, n) })
 	}
-	ids := call(running, cfg, o, &r)
-	r.made = len(ids)
-	o.log("%d calls made, %d of them answered with an error", r.made, r.failed)
+	began := time.Now()
+	ids, failed := load.run(running, o)
+	ids = append(ids, first...)
+	r.made, r.failed = len(ids), failed
+	o.log("%d calls made in %v, %d of them answered with an error", r.made, time.Since(began).Round(time.Second), r.failed)
 	if err := waitFor(running, o, ids, &r); err != nil {
 		return r, err
 	}
@@ -116,7 +119,18 @@ func soak(ctx context.Context, o options) (result, error) {
 	}
 	r.kills = watch.kills.Load()
 	r.memory = watch.samples
-	return r, verify(ctx, o, server, env, bucket, &r)
+	if err := load.setFaults(ctx, nil); err != nil {
+		return r, err
+	}
+	for range settleRounds {
+		if err := server.Flush(ctx); err != nil {
+			return r, err
+		}
+		time.Sleep(1100 * time.Millisecond) // digests are named to the second
+	}
+	r.gaps = made.list()
+	r.unreported, err = unreported(ctx, o, env, bucket, r.gaps)
+	return r, err
 }
 
 func canceled(err error) error {
@@ -134,53 +148,6 @@ func slowly(h http.Handler, share float64) http.Handler {
 		}
 		h.ServeHTTP(w, r)
 	})
-}
-
-// call makes calls and returns the request ids of those that were answered.
-func call(ctx context.Context, cfg aws.Config, o options, r *result) []string {
-	cfg.RetryMaxAttempts = 1
-	cfg.HTTPClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: o.clients}}
-	client := comprehend.NewFromConfig(cfg)
-	ctx, cancel := context.WithTimeout(ctx, o.long)
-	defer cancel()
-	pace := time.NewTicker(max(o.long/time.Duration(o.calls), time.Microsecond))
-	defer pace.Stop()
-	var mu sync.Mutex
-	var ids []string
-	var group sync.WaitGroup
-	turns := make(chan struct{})
-	for range o.clients {
-		group.Go(func() {
-			for range turns {
-				out, err := client.DetectSentiment(ctx, &comprehend.DetectSentimentInput{Text: aws.String("I like it."), LanguageCode: types.LanguageCodeEn})
-				var id string
-				var refused *awshttp.ResponseError
-				if err == nil {
-					id, _ = middleware.GetRequestIDMetadata(out.ResultMetadata)
-				} else if errors.As(err, &refused) {
-					id = refused.ServiceRequestID()
-				}
-				mu.Lock()
-				if id != "" {
-					ids = append(ids, id)
-				}
-				if id != "" && err != nil {
-					r.failed++
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for n := 0; n < o.calls && ctx.Err() == nil; n++ {
-		select {
-		case <-pace.C:
-			turns <- struct{}{}
-		case <-ctx.Done():
-		}
-	}
-	close(turns)
-	group.Wait()
-	return ids
 }
 
 // watcher starts collectors and kills them.
@@ -202,7 +169,14 @@ func (w *watcher) collector(ctx context.Context, n int) error {
 		return err
 	}
 	defer log.Close()
-	for ctx.Err() == nil {
+	for first := true; ctx.Err() == nil; first = false {
+		if !first { // dead for a while
+			select {
+			case <-time.After(time.Duration(rand.Int64N(int64(w.o.calm[0])))):
+			case <-ctx.Done():
+				return nil
+			}
+		}
 		cmd := exec.Command(self(), "daemon", "--config", w.config)
 		cmd.Env, cmd.Stderr = w.env, log
 		if err := cmd.Start(); err != nil {
@@ -240,7 +214,8 @@ func (w *watcher) live(ctx context.Context, cmd *exec.Cmd, ended chan error) err
 				return err
 			}
 			err := <-ended
-			if cmd.ProcessState.ExitCode() == -1 { // it had not yet come to listen to signals
+			switch cmd.ProcessState.ExitCode() {
+			case -1, 130: // it had not yet come to listen to signals, or to work
 				return nil
 			}
 			return err
@@ -263,7 +238,7 @@ func (w *watcher) sample(pid int) {
 // waitFor waits until all calls are in the lake, or patience ends.
 func waitFor(ctx context.Context, o options, ids []string, r *result) error {
 	for end := time.Now().Add(o.patience); ; {
-		if err := count(ctx, o, ids, r); err != nil {
+		if err := look(ctx, o, ids, r); err != nil {
 			return err
 		}
 		o.log("%d of %d calls are in the lake", r.found, r.made)
@@ -278,8 +253,8 @@ func waitFor(ctx context.Context, o options, ids []string, r *result) error {
 	}
 }
 
-// count looks for the calls in the lake.
-func count(ctx context.Context, o options, ids []string, r *result) error {
+// look looks for the calls in the lake.
+func look(ctx context.Context, o options, ids []string, r *result) error {
 	l, err := lake.Open(ctx, filepath.Join(o.dir, "lake"), lake.Options{ReadOnly: true})
 	if errors.Is(err, lake.ErrNoLake) {
 		return nil
@@ -309,31 +284,6 @@ func count(ctx context.Context, o options, ids []string, r *result) error {
 		if n > 1 {
 			r.twice++
 		}
-	}
-	return nil
-}
-
-// verify has all digests delivered, and asks aitrail verify what is missing.
-func verify(ctx context.Context, o options, server *endpoint.Server, env []string, bucket string, r *result) error {
-	if err := server.Flush(ctx); err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, self(), "verify", "-o", "json", "--lake", filepath.Join(o.dir, "lake"), bucket)
-	cmd.Env = env
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 3) {
-		return fmt.Errorf("verify: %w: %s", err, exit.Stderr)
-	}
-	var report struct {
-		Findings []struct{ Kind string }
-	}
-	if err := json.NewDecoder(bytes.NewReader(out)).Decode(&report); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	r.findings = map[string]int{}
-	for _, f := range report.Findings {
-		r.findings[f.Kind]++
 	}
 	return nil
 }

@@ -106,6 +106,14 @@ func (c *Chain) settling() time.Duration {
 	return min(c.Period.duration()/4, 15*time.Minute)
 }
 
+// end is that of the newest digest.
+func (c *Chain) end() time.Time {
+	if len(c.Spans) == 0 {
+		return time.Time{}
+	}
+	return c.Spans[len(c.Spans)-1].To
+}
+
 // arrival tells, by the times of events, what of a trail's log files arrived. on tells whether the trail was logging at a
 // time, as far as that is known; verified is when the source was last looked at.
 func (c *Chain) arrival(verified, now time.Time, off func(time.Time) bool) []Span {

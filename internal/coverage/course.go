@@ -57,9 +57,17 @@ func (f *Facts) course(t Trail, p Place) *course {
 	}
 	off := func(at time.Time) bool { on, ok := c.on.at(at).is.(bool); return ok && !on }
 	organization := false
-	for _, chain := range f.chains(t, p) {
+	chains := f.chains(t, p)
+	var newest time.Time
+	for _, chain := range chains {
+		newest = later(newest, chain.end())
+	}
+	for _, chain := range chains {
 		organization = organization || chain.Organization != ""
 		spans := chain.arrival(f.verified(chain), f.Now, off)
+		if end := chain.end(); end.Before(newest) { // of what came since, a source that was verified less far tells nothing
+			spans = until(spans, end.Add(-chain.settling()))
+		}
 		if c.arrives {
 			spans = merged(c.arrived, spans)
 		}

@@ -90,6 +90,16 @@ func overlay(spans []Span, s Span) []Span {
 	return out
 }
 
+// until leaves of spans what is before a time.
+func until(spans []Span, end time.Time) []Span {
+	var out []Span
+	for _, s := range spans {
+		s.To = earlier(s.To, end)
+		out = appendSpan(out, s)
+	}
+	return out
+}
+
 // at returns the span of a time; ok is false when no span has it.
 func at(spans []Span, t time.Time) (s Span, ok bool) {
 	for _, s := range spans {

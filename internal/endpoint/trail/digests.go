@@ -78,7 +78,7 @@ func (s *Service) deliverDigest(ctx context.Context, id string, from origin, now
 	}
 	failed := s.checkKey(ctx, t)
 	if failed == nil {
-		failed = s.putDigest(ctx, t, sealed, d)
+		failed = s.putDigest(ctx, t, sealed, d, c.Start, c.Plan.End)
 	}
 	_, err = s.change(id, func(t *trail, tx *state.Tx) error {
 		t.Status.DigestError = errorCode(failed)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/klauspost/compress/gzip"
@@ -48,15 +49,25 @@ func (s *Service) strikes(name fault.Name, key string) bool {
 	return s.opts.Fault != nil && s.opts.Fault(name, key)
 }
 
+// struck tells the log which file or digest a fault struck, and the times it is about: whoever tries a consumer against it
+// wants to know what it should find.
+func (s *Service) struck(name fault.Name, key string, from, to time.Time) {
+	s.opts.Log.Info("fault struck", "fault", string(name), "key", key, "from", from, "to", to)
+}
+
 // plan says how a log file of a span is delivered. The same file has the same faults at every attempt, while the shares
 // stay as they are.
 func (s *Service) plan(t *trail, sp span, f *logFile) (*delivery, error) {
-	if s.strikes(fault.DisorderFile, f.unique) {
+	disorder := s.strikes(fault.DisorderFile, f.unique)
+	if disorder {
 		if err := f.reverse(); err != nil {
 			return nil, err
 		}
 	}
 	o, entry := s.object(t, sp, f, f.unique)
+	if disorder {
+		s.struck(fault.DisorderFile, o.Key, f.oldest, f.newest)
+	}
 	d := &delivery{objects: []*Object{o}, entries: []fileEntry{entry}}
 	if s.strikes(fault.AlteredFile, f.unique) {
 		records, err := recordsOf(o.Body)
@@ -64,13 +75,16 @@ func (s *Service) plan(t *trail, sp span, f *logFile) (*delivery, error) {
 			return nil, err
 		}
 		o.Body, _ = pack(records[1:])
+		s.struck(fault.AlteredFile, o.Key, f.oldest, f.newest)
 	}
 	if s.strikes(fault.MissingFile, f.unique) {
 		d.objects = nil
+		s.struck(fault.MissingFile, o.Key, f.oldest, f.newest)
 	}
 	if s.strikes(fault.DuplicateFile, f.unique) {
 		again, entry := s.object(t, sp, f, letters(f.unique+"\nduplicate"))
 		d.objects, d.entries = append(d.objects, again), append(d.entries, entry)
+		s.struck(fault.DuplicateFile, again.Key, f.oldest, f.newest)
 	}
 	if s.strikes(fault.ExtraFile, f.unique) {
 		extra, _ := s.object(t, sp, f, letters(f.unique+"\nextra"))
@@ -79,10 +93,12 @@ func (s *Service) plan(t *trail, sp span, f *logFile) (*delivery, error) {
 			return nil, err
 		}
 		d.objects = append(d.objects, extra)
+		s.struck(fault.ExtraFile, extra.Key, f.oldest, f.newest)
 	}
 	if s.strikes(fault.LateFile, f.unique) && len(d.objects) > 0 && d.objects[0] == o {
 		d.late = &lateFile{Rounds: lateRounds, Account: sp.Account, Region: f.region, From: sp.From, Object: *o, Entry: entry}
 		d.objects, d.entries = d.objects[1:], d.entries[1:]
+		s.struck(fault.LateFile, o.Key, f.oldest, f.newest)
 	}
 	return d, nil
 }
@@ -214,11 +230,13 @@ func forge(sealed *digest.Sealed, d digest.Digest) (*digest.Sealed, error) {
 }
 
 // putDigest delivers a digest, or what a fault makes of it.
-func (s *Service) putDigest(ctx context.Context, t *trail, sealed *digest.Sealed, d *digest.Digest) error {
+func (s *Service) putDigest(ctx context.Context, t *trail, sealed *digest.Sealed, d *digest.Digest, from, to time.Time) error {
 	if s.strikes(fault.MissingDigest, sealed.Link.Key) {
+		s.struck(fault.MissingDigest, sealed.Link.Key, from, to)
 		return nil
 	}
 	if s.strikes(fault.ForgedDigest, sealed.Link.Key) {
+		s.struck(fault.ForgedDigest, sealed.Link.Key, from, to)
 		var err error
 		if sealed, err = forge(sealed, *d); err != nil {
 			return err
