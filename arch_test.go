@@ -37,7 +37,7 @@ var owners = map[string][]string{
 	"github.com/apache/iceberg-go":      {"internal/lake"},
 	"github.com/apache/arrow-go":        {"internal/lake"},
 	"github.com/parquet-go/":            {"internal/lake"},
-	"github.com/aws/aws-sdk-go-v2":      {"internal/object", "internal/collect", "bench/load", "bench/soak", "bench/verify", "internal/provision/live", "internal/cli/demo", "internal/endpoint/ai"},
+	"github.com/aws/aws-sdk-go-v2":      {"internal/object", "internal/lake", "internal/collect", "bench/load", "bench/soak", "bench/verify", "internal/provision/live", "internal/cli/demo", "internal/endpoint/ai"},
 	"github.com/johannesboyne/gofakes3": {"internal/endpoint/s3"},
 	"go.etcd.io/bbolt":                  {"internal/endpoint/state", "internal/endpoint/s3/disk"},
 	"go.yaml.in/yaml":                   {"internal/daemon"},

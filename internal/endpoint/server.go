@@ -42,6 +42,7 @@ import (
 	"github.com/aitrail/aitrail/internal/endpoint/ai/upstream"
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
 	"github.com/aitrail/aitrail/internal/endpoint/fault"
+	"github.com/aitrail/aitrail/internal/endpoint/glue"
 	"github.com/aitrail/aitrail/internal/endpoint/iam"
 	"github.com/aitrail/aitrail/internal/endpoint/kms"
 	"github.com/aitrail/aitrail/internal/endpoint/logs"
@@ -258,7 +259,8 @@ func (s *account) serve(opts Options, org *organizations.Service, about trail.Or
 		return fmt.Errorf("reading trails: %w", err)
 	}
 	services := append(s.iam.Services(), objects, groups, s.trail, locks.Service, queues, publisher,
-		monitoring.New(monitoring.Options{Account: opts.Account, State: store, Now: opts.Now}), org)
+		monitoring.New(monitoring.Options{Account: opts.Account, State: store, Now: opts.Now}),
+		glue.New(glue.Options{Account: opts.Account, State: store, Now: opts.Now}), org)
 	models := ai.Options{State: store, Object: reader{objects, opts}.object, OnBehalf: s.iam.OnBehalf}
 	if opts.ForwardBedrock != "" {
 		if models.Upstream, err = upstream.New(opts.ForwardBedrock); err != nil {

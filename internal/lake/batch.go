@@ -36,6 +36,7 @@ type Batch struct {
 	written   int
 	open      int
 	attempted bool    // Commit was called
+	unknown   bool    // whether it took effect, or will
 	planned   *Result // what the last attempt would bring
 	done      *Result // what Commit returned
 	discarded bool
@@ -432,7 +433,7 @@ func (b *Batch) Discard() error {
 	}
 	if b.attempted {
 		committed, err := b.l.holds(b.id)
-		if err != nil || committed {
+		if err != nil || committed || b.unknown {
 			return err
 		}
 	}

@@ -66,14 +66,18 @@ func (p pending) missing(t *loaded) bool {
 	return p.Batch != "" && t.Properties()[propBatch] != p.Batch
 }
 
-// commitAttempts is how often a change is tried again whose table another process changed meanwhile.
-const commitAttempts = 100
+// commitAttempts is how often a change is tried again whose table another process changed meanwhile, and unknownAttempts
+// one that may have been lost on its way. It can't take effect twice: it is decided anew, upon a snapshot.
+const (
+	commitAttempts  = 100
+	unknownAttempts = 3
+)
 
 // retry does a change until no other process comes in between.
 func retry(ctx context.Context, do func() error) error {
 	for n := 1; ; n++ {
 		err := do()
-		if !errors.Is(err, table.ErrCommitFailed) || n == commitAttempts {
+		if !(errors.Is(err, table.ErrCommitFailed) && n < commitAttempts || errors.Is(err, errUnknown) && n < unknownAttempts) {
 			return err
 		}
 		pause := time.NewTimer(rand.N(min(time.Duration(n)*20*time.Millisecond, time.Second)))
@@ -297,7 +301,9 @@ func (b *Batch) commitEvents(ctx context.Context, events *loaded, p pending) err
 		return errors.Join(err, loadErr)
 	}
 	if !now.has(b.id) && !files.has(b.id) {
-		_ = l.d.Remove(p.Files) // an orphan at worst
+		if b.unknown = b.unknown || errors.Is(err, errUnknown); !b.unknown {
+			_ = l.d.Remove(p.Files) // an orphan at worst
+		}
 		return err
 	}
 	return l.d.syncDir(l.metadataDir(Events))

@@ -134,7 +134,9 @@ func (c *compaction) compact(ctx context.Context, name string, old []DataFile, p
 			return 0, errors.Join(err, lookErr) // nobody knows: what isn't in the table is an orphan
 		}
 		if !there {
-			c.l.remove(written)
+			if !errors.Is(err, errUnknown) {
+				c.l.remove(written)
+			}
 			return 0, err
 		}
 		if err := c.l.d.syncDir(c.l.metadataDir(name)); err != nil {

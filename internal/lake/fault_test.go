@@ -33,6 +33,7 @@ type steps struct {
 	on    bool // all later steps fail too, as after a crash
 	err   error
 	last  string
+	names []string // of the steps
 }
 
 func (s *steps) fault(step, name string, after bool) error {
@@ -40,6 +41,7 @@ func (s *steps) fault(step, name string, after bool) error {
 	defer s.mu.Unlock()
 	if !after {
 		s.n++
+		s.names = append(s.names, step)
 	}
 	at := s.n - 1
 	hit := at == s.at && after == s.after

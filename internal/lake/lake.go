@@ -171,6 +171,7 @@ type Lake struct {
 	opts          Options
 	now           func() time.Time
 	log           *slog.Logger
+	catalog       tableCatalog // nil when the files tell the tables' versions
 	events, files versions
 	sides         map[string]versions // tables besides; see pending
 
@@ -184,13 +185,16 @@ type Lake struct {
 	chunks    map[string][]*chunk // by table, not in use
 }
 
-// Open opens the lake in a folder, or at a URL "s3://bucket/prefix". It returns ErrNoLake when there is none (and Create
+// Open opens the lake in a folder, at a URL "s3://bucket/prefix", or in a catalog: "glue://database" in AWS Glue,
+// "rest+https://host/path?namespace=name" in an Iceberg REST catalog, both with "location=s3://bucket/prefix" in the query
+// for a lake that is to be made. Credentials come from the AWS SDK's chain, and for REST catalogs from the environment
+// variables AITRAIL_CATALOG_TOKEN and AITRAIL_CATALOG_CREDENTIAL. It returns ErrNoLake when there is none (and Create
 // isn't set), *VersionError when it was written by a newer version. A lake of an older version is brought up to date when
 // it is opened for writing.
 func Open(ctx context.Context, at string, opts Options) (*Lake, error) {
 	l, err := newLake(ctx, at, opts)
 	if err != nil {
-		return nil, fmt.Errorf("lake %s: %w", at, err)
+		return nil, fmt.Errorf("lake %s: %w", withoutSecrets(at), err)
 	}
 	if opts.Create && !opts.ReadOnly {
 		if err := l.create(ctx); err != nil {
@@ -214,31 +218,41 @@ func newLake(ctx context.Context, at string, opts Options) (*Lake, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
+	if err := l.place(ctx, at); err != nil {
+		return nil, err
+	}
+	l.events, l.files = l.newVersions(Events), l.newVersions(LogFiles)
+	l.sides = map[string]versions{}
+	for _, name := range sideTables {
+		l.sides[name] = l.newVersions(name)
+	}
+	return l, nil
+}
+
+// place finds out where the lake is and what knows its tables' versions.
+func (l *Lake) place(ctx context.Context, at string) error {
 	scheme, _, isURL := strings.Cut(at, "://")
 	switch {
 	case !isURL:
 		root, err := filepath.Abs(at)
-		if err != nil {
-			return nil, err
-		}
 		l.d.root = filepath.ToSlash(root)
+		return err
+	case scheme == "glue" || strings.HasPrefix(scheme, "rest+"):
+		return l.openCatalog(ctx, at)
 	case scheme != "s3":
-		return nil, fmt.Errorf("unknown scheme %q: a lake is in a folder, or at s3://BUCKET/PREFIX", scheme)
+		return fmt.Errorf("unknown scheme %q: a lake is in a folder, at s3://BUCKET/PREFIX, in AWS Glue (glue://DATABASE) or in a REST catalog (rest+https://HOST/PATH)", scheme)
 	case strings.ContainsAny(at, "?#"):
-		return nil, errors.New("a lake's URL is s3://BUCKET/PREFIX without more: other catalogs than Iceberg's hadoop catalog aren't supported")
-	default:
-		l.d.root = strings.TrimRight(at, "/")
-		var err error
-		if l.d.remote, err = openRemote(ctx, l.d.root, opts.Cache); err != nil {
-			return nil, err
-		}
+		return errors.New("a lake's URL is s3://BUCKET/PREFIX without more; one in a catalog is glue://DATABASE or rest+https://HOST/PATH")
 	}
-	l.events, l.files = &tableFiles{d: l.d, name: Events}, &tableFiles{d: l.d, name: LogFiles}
-	l.sides = map[string]versions{}
-	for _, name := range sideTables {
-		l.sides[name] = &tableFiles{d: l.d, name: name}
+	return l.openFiles(ctx, strings.TrimRight(at, "/"))
+}
+
+// newVersions returns what knows the versions of a table.
+func (l *Lake) newVersions(name string) versions {
+	if l.catalog != nil {
+		return &cataloged{d: l.d, c: l.catalog, name: name}
 	}
-	return l, nil
+	return &tableFiles{d: l.d, name: name}
 }
 
 // create makes the tables that aren't there yet; events, which makes it a lake, last.

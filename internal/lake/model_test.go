@@ -405,10 +405,9 @@ func exactlyOnce(t *testing.T, at string, seed uint64, n int) {
 	}
 }
 
-// TestExactlyOnce compares lakes in a folder and in a bucket with a model. With AITRAIL_LONG_TESTS it takes minutes;
-// LAKE_TEST_SEED repeats what failed.
+// TestExactlyOnce compares lakes in a folder, in a bucket and in catalogs with a model. With AITRAIL_LONG_TESTS it takes
+// minutes; LAKE_TEST_SEED repeats what failed.
 func TestExactlyOnce(t *testing.T) {
-	root := s3(t, nil)
 	rounds, seed := uint64(2), rand.Uint64()
 	if os.Getenv("AITRAIL_LONG_TESTS") != "" {
 		rounds = 50
@@ -422,6 +421,13 @@ func TestExactlyOnce(t *testing.T) {
 	}
 	for i := range rounds {
 		t.Run(fmt.Sprintf("folder %d", i), func(t *testing.T) { exactlyOnce(t, t.TempDir(), seed+i, 40) })
-		t.Run(fmt.Sprintf("bucket %d", i), func(t *testing.T) { exactlyOnce(t, fmt.Sprintf("%s-once-%d", root, i), seed+i, 25) })
+	}
+	for kind, servers := range remotes {
+		t.Run(kind, func(t *testing.T) {
+			another := servers(t, nil)
+			for i := range rounds {
+				t.Run(fmt.Sprint(i), func(t *testing.T) { exactlyOnce(t, another(), seed+i, 25) })
+			}
+		})
 	}
 }

@@ -203,8 +203,11 @@ func (r *remote) remove(path string) error {
 // it wrote the first time: that is success.
 func (r *remote) publish(path string, content []byte) error {
 	err := r.bucket.Create(r.ctx, r.key(path), content)
+	if err == nil {
+		return nil
+	}
 	if !errors.Is(err, object.ErrExist) {
-		return err
+		return fmt.Errorf("%w: %w", errUnknown, err)
 	}
 	if there, readErr := r.read(path); readErr == nil && bytes.Equal(there, content) {
 		return nil

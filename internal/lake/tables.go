@@ -76,7 +76,7 @@ type versions interface {
 type loaded struct {
 	*table.Table
 	name    string
-	version int // of the hadoop catalog
+	version int // of the hadoop catalog; 0 in others
 	// commit changes the table, if it is as required: table.ErrCommitFailed otherwise.
 	commit func(context.Context, []table.Requirement, []table.Update) error
 }
@@ -168,13 +168,19 @@ func (t *tableFiles) load() (*loaded, error) {
 }
 
 func (t *tableFiles) version(meta table.Metadata, version int) *loaded {
-	fsys := func(context.Context) (iceio.IO, error) { return t.d, nil }
+	l := newLoaded(t.d, t.name, meta, t.d.name(t.metadataPath(version)), t)
+	l.version = version
+	return l
+}
+
+// newLoaded returns a version of a table whose files are the disk's.
+func newLoaded(d *disk, name string, meta table.Metadata, location string, c table.CatalogIO) *loaded {
+	fsys := func(context.Context) (iceio.IO, error) { return d, nil }
 	commit := func(ctx context.Context, reqs []table.Requirement, updates []table.Update) error {
-		_, _, err := t.CommitTable(ctx, nil, reqs, updates)
+		_, _, err := c.CommitTable(ctx, nil, reqs, updates)
 		return err
 	}
-	tbl := table.New(table.Identifier{t.name}, meta, t.d.name(t.metadataPath(version)), fsys, t)
-	return &loaded{tbl, t.name, version, commit}
+	return &loaded{Table: table.New(table.Identifier{name}, meta, location, fsys, c), name: name, commit: commit}
 }
 
 // check tells whether a table is a lake's, and of a version that this package can read.
