@@ -190,31 +190,39 @@ func (a *arrivals) settle(ctx context.Context, l *lake.Lake, report *digest.Repo
 	if err != nil {
 		return err
 	}
+	judged := make(map[string]*coverage.Missing, len(names))
 	for _, object := range names {
-		a.judge(object, missing[object], statuses[object])
+		if m, ok := a.judge(object, missing[object], statuses[object]); ok {
+			judged[object] = m
+		}
+	}
+	a.Came(func(object string) bool { _, ok := judged[object]; return ok })
+	for object, m := range judged {
+		if m != nil {
+			key, _ := cloudtrail.ParseKey(a.named[object].Digest)
+			a.Absent(chainOf(key), *m)
+		}
 	}
 	return nil
 }
 
-// judge decides whether a log file that a digest names has arrived.
-func (a *arrivals) judge(object string, was coverage.Missing, status string) {
+// judge decides whether a log file that a digest names has arrived: nil if it has. It isn't ok if that stays as it was.
+func (a *arrivals) judge(object string, was coverage.Missing, status string) (m *coverage.Missing, ok bool) {
 	v, read := a.named[object]
 	kind := digest.Kind(v.Reason)
 	altered := v.Verdict == digest.Failed && (kind == digest.LogFileAltered || kind == digest.LogFileTruncated)
-	m := coverage.Missing{Object: object, From: v.From.UTC(), To: v.To.UTC(), State: coverage.Gap, Note: reason(v.Reason)}
+	m = &coverage.Missing{Object: object, From: v.From.UTC(), To: v.To.UTC(), State: coverage.Gap, Note: reason(v.Reason)}
 	switch {
 	case status == lake.StatusCollected && (read && !altered || !read && was.State == coverage.Pending):
-		a.Came(object)
-		return
+		return nil, true
 	case !read || v.From.IsZero():
-		return // as it was; or it has no events
+		return nil, false // as it was; or it has no events
 	case status == lake.StatusQuarantined:
 		m.Note = "a log file is in quarantine"
 	case v.Verdict != digest.Failed:
 		m.State, m.Note = coverage.Pending, "a log file is not collected yet"
 	}
-	key, _ := cloudtrail.ParseKey(v.Digest)
-	a.Absent(chainOf(key), m)
+	return m, true
 }
 
 // chainOf names the chain that a digest belongs to.

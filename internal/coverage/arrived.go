@@ -70,17 +70,17 @@ func (a *Arrived) Digest(d Digest) {
 	c.Spans = overlay(c.Spans, Span{From: d.From, To: d.To, State: d.State, Note: d.Note})
 }
 
-// Absent notes a log file that a digest names, and that the lake hasn't as it was delivered.
+// Absent notes a log file that a digest names, and that the lake hasn't as it was delivered. What was noted of it before
+// is to be forgotten first: see Came.
 func (a *Arrived) Absent(d Digest, m Missing) {
-	a.Came(m.Object)
 	c := a.chain(&d)
 	c.Missing = append(c.Missing, m)
 }
 
-// Came forgets that a log file is missing.
-func (a *Arrived) Came(object string) {
+// Came forgets that log files are missing: those that came tells.
+func (a *Arrived) Came(came func(object string) bool) {
 	for _, c := range a.Chains {
-		c.Missing = slices.DeleteFunc(c.Missing, func(m Missing) bool { return m.Object == object })
+		c.Missing = slices.DeleteFunc(c.Missing, func(m Missing) bool { return came(m.Object) })
 	}
 }
 

@@ -34,10 +34,12 @@ func (c *chain) logFiles(ctx context.Context, n *node) {
 		if err != nil {
 			return // verify returns the error
 		}
-		c.files.Go(func() {
+		c.files.Add(1)
+		c.place.v.work <- func() {
+			defer c.files.Done()
 			defer release()
 			c.logFile(ctx, n, f, path)
-		})
+		}
 	}
 }
 

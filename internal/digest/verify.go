@@ -67,7 +67,7 @@ func Verify(ctx context.Context, src Source, keys KeySource, opts Options) (*Rep
 	}
 	v := &verifier{
 		src: src, opts: opts, ring: newKeyring(keys), copied: src.Bucket() == "", seed: maphash.MakeSeed(),
-		open: make(chan struct{}, opts.Parallel), zips: inflaters{make: opts.Gunzip},
+		open: make(chan struct{}, opts.Parallel), work: make(chan func()), zips: inflaters{make: opts.Gunzip},
 		report: &Report{
 			From: opts.From, To: opts.To, Chains: []Chain{}, Findings: []Finding{},
 		},
@@ -95,6 +95,7 @@ type verifier struct {
 	seed   maphash.Seed
 	zips   inflaters
 	open   chan struct{} // a slot for each file that may be open
+	work   chan func()   // log files to hash; who sends has a slot
 
 	mu      sync.Mutex
 	report  *Report
@@ -113,6 +114,17 @@ func (v *verifier) headOf(id chainID) *Head {
 func (v *verifier) all(ctx context.Context, places []*place) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	// Goroutines that have hashed a file have the stack that the next one needs.
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer close(v.work)
+	for range v.opts.Parallel {
+		workers.Go(func() {
+			for hash := range v.work {
+				hash()
+			}
+		})
+	}
 	var group sync.WaitGroup
 	next := make(chan *place)
 	for range min(v.opts.Parallel, len(places)) {

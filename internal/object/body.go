@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -37,7 +38,11 @@ func (r *body) request() (*s3.GetObjectOutput, error) {
 	if r.etag != nil {
 		in.IfMatch = r.etag
 	}
-	out, err := r.bucket.client.GetObject(ctx, in)
+	var options []func(*s3.Options)
+	if strings.HasSuffix(r.key, ".gz") { // which has a checksum of its own
+		options = append(options, func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired })
+	}
+	out, err := r.bucket.client.GetObject(ctx, in, options...)
 	if err != nil {
 		cancel()
 		switch status(err) {
