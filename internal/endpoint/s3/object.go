@@ -331,9 +331,12 @@ func (w *capture) Write(p []byte) (int, error) { return w.buf.Write(p) }
 
 // ReadFrom implements io.ReaderFrom, which io.Copy uses.
 func (w *capture) ReadFrom(r io.Reader) (int64, error) {
-	if b, ok := r.(*body); ok && b.length > maxBuffered {
-		b.taken, w.body = true, b
-		return b.length, nil
+	if b, ok := r.(*body); ok {
+		if b.length > maxBuffered {
+			b.taken, w.body = true, b
+			return b.length, nil
+		}
+		w.buf.Grow(int(b.length) + bytes.MinRead)
 	}
 	return w.buf.ReadFrom(r)
 }
