@@ -191,8 +191,8 @@ func (f *File) added(t time.Time) error {
 // Done ends the file: its events will be committed with the batch. SHA256 and what else is known only after reading
 // the file may be set by then: edit is called with the file's row, unless nil.
 func (f *File) Done(edit func(*LogFile)) error {
-	if f.ended {
-		return errors.New("log file ended twice")
+	if err := f.mayEnd(); err != nil {
+		return err
 	}
 	if edit != nil {
 		f.edit(edit)
@@ -216,6 +216,17 @@ func (f *File) Done(edit func(*LogFile)) error {
 	return err
 }
 
+// mayEnd refuses what would come too late: a Commit that failed may have taken effect, without the file.
+func (f *File) mayEnd() error {
+	switch {
+	case f.ended:
+		return errors.New("log file ended twice")
+	case f.b.attempted:
+		return errors.New("log file added to a batch after Commit")
+	}
+	return nil
+}
+
 // edit lets the caller change the row, but for what the lake counts itself.
 func (f *File) edit(edit func(*LogFile)) {
 	old := f.row.LogFile
@@ -225,8 +236,8 @@ func (f *File) edit(edit func(*LogFile)) {
 
 // Quarantine ends the file without its events: only its row, with the reason, will be committed.
 func (f *File) Quarantine(reason string, edit func(*LogFile)) error {
-	if f.ended {
-		return errors.New("log file ended twice")
+	if err := f.mayEnd(); err != nil {
+		return err
 	}
 	f.forget()
 	f.row.Events, f.row.First, f.row.Last = 0, time.Time{}, time.Time{}

@@ -106,6 +106,7 @@ type collector struct {
 	s     *steps
 	b     *lake.Batch
 	files []int // of the batch
+	tried bool  // its Commit failed: nothing more may be added
 }
 
 // reopen begins anew after a process's end; what it had begun lies about.
@@ -132,7 +133,13 @@ func (m *model) arm(s *steps, among int) {
 
 func (m *model) fill(c *collector) error {
 	if c.b == nil {
-		c.b = c.l.NewBatch()
+		c.b, c.tried = c.l.NewBatch(), false
+	}
+	if c.tried {
+		if err := m.bring(c.b, 0); err == nil {
+			m.t.Error("a log file was added to a batch whose Commit had been called")
+		}
+		return nil
 	}
 	for _, i := range m.rnd.Perm(len(m.files))[:1+m.rnd.IntN(3)] {
 		if slices.Contains(c.files, i) {
@@ -182,6 +189,7 @@ func (m *model) commit(cs ...*collector) {
 	var wg sync.WaitGroup
 	for i, c := range cs {
 		m.arm(c.s, 30)
+		c.tried = true
 		wg.Go(func() { _, errs[i] = c.b.Commit(ctx) })
 	}
 	wg.Wait()
