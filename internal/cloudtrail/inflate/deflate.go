@@ -3,7 +3,6 @@ package inflate
 import (
 	"encoding/binary"
 	"math/bits"
-	"unsafe"
 )
 
 // An entry tells what the next bits are. From the lowest bit on: how many of them to take in all (6 bits); how many of
@@ -279,16 +278,15 @@ func (m *Member) stored(s *stream, op, n, size int) (int, bool) {
 
 // block decodes a block's symbols, to its end.
 //
-// It reads and writes without the checks of slices, which would take a third of its time. What holds instead: at the loop's
-// head next is at most n+8 and op at most size. From there on, next grows by at most 7 with each of at most three loads of 8
-// bytes, so that they end before n+slackIn; op by at most two literals before a match, which is written up to its length
-// rounded up, at least 24 and at most 264 bytes, so before size+slackOut; a match is read from no place before out's first
-// byte, and before where it is written. Entries lead to no index behind a table's end: build sees to that.
+// At the loop's head next is at most n+8 and op at most size. From there on, next grows by at most 7 with each of at most
+// three loads of 8 bytes, so that they end before n+slackIn; op by at most two literals before a match, which is written up
+// to its length rounded up, at least 24 and at most 264 bytes, so before size+slackOut. Go's checks of slices hold all that
+// to it.
 func (m *Member) block(s *stream, op, n, size int) (int, bool) {
 	if len(s.in) < n+slackIn || len(m.out) < size+slackOut || s.next > n+15 {
 		return 0, false
 	}
-	in, out := unsafe.Pointer(unsafe.SliceData(s.in)), unsafe.Pointer(unsafe.SliceData(m.out))
+	in, out := s.in, m.out
 	next, b, have := s.next, s.bits, s.have
 	symbols, distances := &m.symbols, &m.distances
 	b |= load(in, next) << (have & 63)
@@ -299,13 +297,13 @@ func (m *Member) block(s *stream, op, n, size int) (int, bool) {
 		if e&literal != 0 { // up to three in a row take no more than 33 of the 56 bits
 			b >>= e & 63
 			have -= uint(e & 63)
-			*(*byte)(unsafe.Add(out, op)) = byte(e >> 16)
+			out[op] = byte(e >> 16)
 			op++
 			e = symbols[b&(1<<symbolBits-1)]
 			if e&literal != 0 {
 				b >>= e & 63
 				have -= uint(e & 63)
-				*(*byte)(unsafe.Add(out, op)) = byte(e >> 16)
+				out[op] = byte(e >> 16)
 				op++
 				e = symbols[b&(1<<symbolBits-1)]
 			}
@@ -320,7 +318,7 @@ func (m *Member) block(s *stream, op, n, size int) (int, bool) {
 				s.next, s.bits, s.have = next, b, have
 				return op, e&endMark != 0
 			}
-			*(*byte)(unsafe.Add(out, op)) = byte(e >> 16)
+			out[op] = byte(e >> 16)
 			op++
 			b |= load(in, next) << (have & 63)
 			next += int(63-have) >> 3
@@ -356,29 +354,27 @@ func (m *Member) block(s *stream, op, n, size int) (int, bool) {
 		have |= 56
 		e = symbols[b&(1<<symbolBits-1)]
 
-		to := unsafe.Add(out, op)
-		from := unsafe.Add(to, -distance)
-		op += length
+		from := op - distance
 		if distance < 8 {
-			for i := range length {
-				*(*byte)(unsafe.Add(to, i)) = *(*byte)(unsafe.Add(from, i))
+			for range length {
+				out[op] = out[from]
+				op++
+				from++
 			}
 			continue
 		}
-		store(to, 0, load(from, 0))
-		store(to, 8, load(from, 8))
-		store(to, 16, load(from, 16))
+		head, to := (*[24]byte)(out[from:]), (*[24]byte)(out[op:])
+		store(to[:], 0, load(head[:], 0))
+		store(to[:], 8, load(head[:], 8))
+		store(to[:], 16, load(head[:], 16))
 		for i := 24; i < length; i += 8 {
-			store(to, i, load(from, i))
+			store(out, op+i, load(out, from+i))
 		}
+		op += length
 	}
 	return 0, false
 }
 
-func load(p unsafe.Pointer, i int) uint64 {
-	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(p, i))[:])
-}
+func load(b []byte, i int) uint64 { return binary.LittleEndian.Uint64(b[i:]) }
 
-func store(p unsafe.Pointer, i int, v uint64) {
-	binary.LittleEndian.PutUint64((*[8]byte)(unsafe.Add(p, i))[:], v)
-}
+func store(b []byte, i int, v uint64) { binary.LittleEndian.PutUint64(b[i:], v) }
