@@ -107,9 +107,9 @@ func (a *app) printCoverage(r *coverage.Report, q coverage.Question) error {
 	fmt.Fprintln(a.Stdout)
 	rows := make([][]any, len(r.Places))
 	for i, p := range r.Places {
-		rows[i] = []any{p.Account, p.Region, p.LogFiles, p.Last, percent(p.Complete), w.gaps(p.Spans)}
+		rows[i] = []any{p.Account, p.Region, p.LogFiles, p.Last, percent(p.Complete), knownBy(p), w.gaps(p.Spans)}
 	}
-	if err := a.print([]string{"account", "region", "log_files", "last_event", "arrived", "gaps"}, rows); err != nil {
+	if err := a.print([]string{"account", "region", "log_files", "last_event", "arrived", "known_by", "gaps"}, rows); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.Stdout)
@@ -130,6 +130,18 @@ func (a *app) printCoverage(r *coverage.Report, q coverage.Question) error {
 	return nil
 }
 
+// knownBy says what tells of a place's events.
+func knownBy(p coverage.PlaceReport) string {
+	var list []string
+	if slices.ContainsFunc(p.Spans, func(s coverage.Span) bool { return s.State == coverage.Covered || s.State == coverage.Gap }) {
+		list = append(list, "digests")
+	}
+	if len(p.History) > 0 {
+		list = append(list, "event history")
+	}
+	return strings.Join(list, ", ")
+}
+
 // listedIssues is how many issues are listed of all services.
 const listedIssues = 20
 
@@ -138,11 +150,11 @@ func coverageRows(r *coverage.Report) (columns []string, rows [][]any) {
 	for _, s := range r.Services {
 		for _, k := range s.Kinds {
 			for _, span := range k.Spans {
-				rows = append(rows, []any{s.Service, s.Account, s.Region, k.Kind, k.Category, span.State.String(), span.From, span.To, span.Note})
+				rows = append(rows, []any{s.Service, s.Account, s.Region, k.Kind, k.Category, span.State.String(), span.From, span.To, span.Note, span.By})
 			}
 		}
 	}
-	return []string{"ai_service", "account", "region", "kind", "category", "state", "from", "to", "note"}, rows
+	return []string{"ai_service", "account", "region", "kind", "category", "state", "from", "to", "note", "by"}, rows
 }
 
 // percent writes a share; only the whole is 100%, and only nothing is 0%.

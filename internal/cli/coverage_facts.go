@@ -45,6 +45,15 @@ func (a *app) facts(ctx context.Context, db *query.DB) (*coverage.Facts, error) 
 	if err != nil {
 		return nil, err
 	}
+	var accounts []string
+	err = each(ctx, db, `SELECT DISTINCT account FROM log_files WHERE starts_with(object, 'history:') ORDER BY 1`,
+		func(v []any) { accounts = append(accounts, query.Text(v[0])) })
+	if err != nil {
+		return nil, err
+	}
+	if f.Read, err = a.historyRead(ctx, accounts); err != nil {
+		return nil, err
+	}
 	err = each(ctx, db, `SELECT DISTINCT split_part(object, '/', 3) FROM log_files WHERE starts_with(object, 's3://') ORDER BY 1`,
 		func(v []any) { f.Buckets = append(f.Buckets, query.Text(v[0])) })
 	if err != nil {
@@ -52,6 +61,27 @@ func (a *app) facts(ctx context.Context, db *query.DB) (*coverage.Facts, error) 
 	}
 	// A copy in a folder may be of any bucket.
 	return f, each(ctx, db, `SELECT 1 FROM log_files WHERE starts_with(object, 'file://') LIMIT 1`, func([]any) { f.Buckets = nil })
+}
+
+// historyRead returns the times that the event history of accounts was read of.
+func (a *app) historyRead(ctx context.Context, accounts []string) ([]coverage.Read, error) {
+	if len(accounts) == 0 {
+		return nil, nil
+	}
+	l, err := a.openLake(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Close()
+	var all []coverage.Read
+	for _, account := range accounts {
+		read, err := collect.HistoryRead(ctx, l, account)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, read...)
+	}
+	return all, nil
 }
 
 // each calls f with the rows of a query's answer.

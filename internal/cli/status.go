@@ -79,15 +79,15 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 	if a.output == "table" {
 		lag = "lag"
 	}
-	columns := []string{"account", "region", "log_files", "events", "first_event", "last_event", "collected_at", lag, "arrived", "gaps"}
+	columns := []string{"account", "region", "log_files", "events", "first_event", "last_event", "collected_at", lag, "arrived", "gaps", "known_by"}
 	var rows [][]any
 	for _, p := range s.Places {
 		behind := any(int64(p.LagSeconds))
 		if a.output == "table" {
 			behind = p.Lag.Round(time.Second).String()
 		}
-		complete, gaps := a.arrivedAt(s.Arrived, p.Account, p.Region)
-		rows = append(rows, []any{p.Account, p.Region, p.LogFiles, p.Events, p.First, p.Last, p.Collected, behind, complete, gaps})
+		complete, gaps, by := a.arrivedAt(s.Arrived, p.Account, p.Region)
+		rows = append(rows, []any{p.Account, p.Region, p.LogFiles, p.Events, p.First, p.Last, p.Collected, behind, complete, gaps, by})
 	}
 	if a.output == "csv" {
 		return a.print(columns, rows)
@@ -127,8 +127,8 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 	return a.print([]string{"object", "reason", "collected_at"}, rows)
 }
 
-// arrivedAt tells what arrived of a place: the share in which it is complete, and the gaps.
-func (a *app) arrivedAt(places []coverage.PlaceReport, account, region string) (complete, gaps any) {
+// arrivedAt tells what arrived of a place: the share in which it is complete, the gaps, and what tells of them.
+func (a *app) arrivedAt(places []coverage.PlaceReport, account, region string) (complete, gaps, by any) {
 	for _, p := range places {
 		if p.Account != account || p.Region != region || len(p.Spans) == 0 {
 			continue
@@ -140,12 +140,12 @@ func (a *app) arrivedAt(places []coverage.PlaceReport, account, region string) (
 					n++
 				}
 			}
-			return p.Complete, int64(n)
+			return p.Complete, int64(n), knownBy(p)
 		}
 		w := &wording{report: &coverage.Report{From: p.Spans[0].From, To: p.Spans[len(p.Spans)-1].To}}
-		return percent(p.Complete), w.gaps(p.Spans)
+		return percent(p.Complete), w.gaps(p.Spans), knownBy(p)
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 // retention tells how long events are kept and what has expired.

@@ -12,10 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/aitrail/aitrail/internal/coverage"
+	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/object"
 )
 
@@ -44,6 +47,8 @@ type cursorSpan struct {
 	From  time.Time `json:"from"`
 	To    time.Time `json:"to"`
 	Whole bool      `json:"whole,omitempty"` // there is nothing before From
+
+	Looked time.Time `json:"looked,omitzero"` // of the event history: all that it had then from From on is in the lake
 }
 
 func (s *cursorSpan) known() bool { return s != nil && !s.To.IsZero() }
@@ -58,6 +63,9 @@ func (s *cursorSpan) join(o *cursorSpan) {
 	}
 	if o.To.After(s.To) {
 		s.To = o.To
+	}
+	if o.Looked.After(s.Looked) {
+		s.Looked = o.Looked
 	}
 }
 
@@ -82,6 +90,24 @@ func (b *base) loadCursor(ctx context.Context, source string) (*cursor, error) {
 		return c, fmt.Errorf("the cursor of %s has format version %d; this program knows versions up to %d", source, saved.Version, cursorVersion)
 	}
 	return &saved, nil
+}
+
+// HistoryRead returns the times of which a lake has all that the event history of an account told, by Region.
+func HistoryRead(ctx context.Context, l *lake.Lake, account string) ([]coverage.Read, error) {
+	source := historyScheme + account
+	text, err := cursorsOf(l.SideDir()).Load(ctx, cursorName(source))
+	var c cursor
+	if err != nil || text == nil || json.Unmarshal(text, &c) != nil || c.Source != source || c.Version > cursorVersion {
+		return nil, err // one that can't be read tells nothing
+	}
+	var list []coverage.Read
+	for region, s := range c.Spans {
+		if s.known() && s.Looked.After(s.From) {
+			list = append(list, coverage.Read{Place: coverage.Place{Account: account, Region: region}, From: s.From, To: s.Looked})
+		}
+	}
+	slices.SortFunc(list, func(a, b coverage.Read) int { return strings.Compare(a.Region, b.Region) })
+	return list, nil
 }
 
 // saveCursor joins the cursor with what other processes saved meanwhile, and saves it.

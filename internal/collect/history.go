@@ -214,7 +214,7 @@ func (r *region) news(ctx context.Context) error {
 		in.StartTime = aws.Time(r.high.Add(-historyLate))
 		r.seen.forget(r.high.Add(-2 * historyLate))
 	}
-	high := r.high
+	high, began := r.high, r.h.now()
 	for {
 		page, err := r.page(ctx, in, nil)
 		if err != nil {
@@ -229,9 +229,13 @@ func (r *region) news(ctx context.Context) error {
 	}
 	r.high = high
 	r.h.keeper.after(r.name, func(s *cursorSpan) { // once all pages are in the lake
+		if begin := began.Add(-historySince); s.known() && s.To.Before(begin) { // what came between is in the history no more
+			s.From = begin
+		}
 		if s.To = high; s.From.IsZero() {
 			s.From = high
 		}
+		s.Looked = began
 	})(nil)
 	return nil
 }
@@ -242,6 +246,7 @@ func (r *region) back(ctx context.Context) error {
 	if since == 0 {
 		since = historySince
 	}
+	began := r.h.now()
 	in := &cloudtrail.LookupEventsInput{MaxResults: aws.Int32(historyPage), EndTime: r.until, NextToken: r.token}
 	page, err := r.page(ctx, in, func(p page) func(*cursorSpan) {
 		p.whole = p.next == nil || p.first.Before(r.h.now().Add(-since))
@@ -249,10 +254,15 @@ func (r *region) back(ctx context.Context) error {
 		r.known, r.whole = true, p.whole
 		return func(s *cursorSpan) {
 			s.Whole = p.whole
-			if p.first.IsZero() {
-				return
+			if s.From, s.To = widen(s.From, s.To, p.first, p.last); p.next == nil { // there is nothing before
+				s.From, _ = widen(s.From, s.From, began.Add(-historySince), time.Time{})
 			}
-			s.From, s.To = widen(s.From, s.To, p.first, p.last)
+			if s.To.IsZero() { // there is nothing at all
+				s.To = began.Add(-historyLate)
+			}
+			if s.Looked.IsZero() { // the first page of all
+				s.Looked = began
+			}
 		}
 	})
 	var expired *types.InvalidNextTokenException

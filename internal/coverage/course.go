@@ -16,6 +16,15 @@ type course struct {
 	arrived []Span // covered, pending, gap, unknown
 	reaches func(t time.Time) (yes, sure bool)
 	arrives bool // there are digests of it
+	history bool // it is no trail, but the event history
+}
+
+// by says what tells of a time.
+func (c *course) by() string {
+	if c.history {
+		return "event history"
+	}
+	return "trail " + c.trail.Name
 }
 
 // courses returns the trails that may record at a place.
@@ -41,7 +50,29 @@ func (f *Facts) courses(p Place) []*course {
 			list = append(list, c)
 		}
 	}
+	for _, r := range f.Read {
+		if r.Place == p {
+			list = append(list, f.told(r))
+		}
+	}
 	return list
+}
+
+// Of the event history.
+const (
+	historyLate  = 15 * time.Minute // after which an event is there, as AWS says
+	historyStale = 3 * time.Hour    // after which what may still come is said to be unknown
+)
+
+// told is what the event history tells of a place.
+func (f *Facts) told(r Read) *course {
+	c := &course{history: true}
+	sure := later(r.From, r.To.Add(-historyLate))
+	c.arrived = appendSpan(nil, Span{From: r.From, To: sure, State: Covered})
+	if f.Now.Sub(r.To) < historyStale {
+		c.arrived = appendSpan(c.arrived, Span{From: sure, To: f.Now, State: Pending, Note: "the event history may not have it yet"})
+	}
+	return c
 }
 
 // course follows a trail at a place; nil when it never recorded there.
@@ -189,6 +220,12 @@ func merged(a, b []Span) []Span {
 func extentsOf(courses []*course, k *Kind) (extents [][]Extent, signature string) {
 	var b strings.Builder
 	for _, c := range courses {
+		if c.history {
+			e := historyExtent(k)
+			extents = append(extents, []Extent{e})
+			b.WriteString(string('0'+rune(e)) + "|")
+			continue
+		}
 		list := make([]Extent, len(c.sets))
 		for i, s := range c.sets {
 			if is, ok := s.is.(cloudtrail.Selectors); ok {
@@ -210,8 +247,15 @@ func line(from, to time.Time, courses []*course, extents [][]Extent) []Span {
 		t := times[i-1]
 		best := Span{State: Unknown, Note: "no trail is known that delivers here"}
 		for j, c := range courses {
-			if s := c.state(t, extents[j]); s.State != 0 && (best.Note == "no trail is known that delivers here" || s.State < best.State) {
+			s := c.state(t, extents[j])
+			if c.history && s.State == Partly && best.State < Unknown {
+				continue // reads: what a trail lacks of them, the history need not have
+			}
+			if s.State != 0 && (best.Note == "no trail is known that delivers here" || s.State < best.State) {
 				best = s
+				if s.State < Unknown {
+					best.By = c.by()
+				}
 			}
 		}
 		best.From, best.To = t, times[i]
@@ -248,6 +292,15 @@ func boundaries(from, to time.Time, courses []*course) []time.Time {
 // doesn't record.
 func (c *course) state(t time.Time, extents []Extent) Span {
 	arrived, vouched := at(c.arrived, t)
+	if c.history {
+		switch {
+		case !vouched || extents[0] == None:
+			return Span{}
+		case extents[0] == Some:
+			return Span{State: Partly, Note: "the event history has reads, and AWS does not say that it has all"}
+		}
+		return arrived
+	}
 	yes, sure := c.reaches(t)
 	on := c.on.at(t)
 	switch logging, known := on.is.(bool); {

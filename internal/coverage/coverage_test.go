@@ -245,7 +245,7 @@ func TestTwoTrails(t *testing.T) {
 			From: at("00:00").Add(time.Duration(h) * time.Hour), To: at("01:00").Add(time.Duration(h) * time.Hour), State: state})
 	}
 	r := w.report(coverage.Question{Service: "bedrock", Since: at("00:00"), Until: at("08:00")})
-	if got, want := spans(t, r, "us-east-1", "bedrock", "management reads"), "covered 00:00-08:00"; got != want {
+	if got, want := spans(t, r, "us-east-1", "bedrock", "management reads"), "covered 00:00-04:45 | covered 04:45-06:00 | covered 06:00-08:00"; got != want {
 		t.Errorf("reads, of both trails: got %s, want %s", got, want)
 	}
 	if got, want := spans(t, r, "us-east-1", "bedrock", "AWS::Bedrock::AgentAlias"), "covered 00:00-04:45 | gap 04:45-06:00 | covered 06:00-08:00"; got != want {
@@ -253,7 +253,6 @@ func TestTwoTrails(t *testing.T) {
 	}
 }
 
-// TestOrganization has an organization's trail cover the places of its members, and no others.
 // TestTwoSources has a trail's bucket verified under two names, under one of them not lately: what the other knows by now
 // counts.
 func TestTwoSources(t *testing.T) {
@@ -273,6 +272,42 @@ func TestTwoSources(t *testing.T) {
 	}
 }
 
+// TestEventHistory has the event history tell of writes what a trail doesn't: of an account without one, of a time in which it was
+// stopped, of a gap.
+func TestEventHistory(t *testing.T) {
+	w := world{now: "09:30", events: []coverage.Event{
+		event("00:00", "CreateTrail", created), event("00:00", "StartLogging", named), event("05:00", "StopLogging", named),
+	}}
+	w.digests("us-east-1", coverage.Covered, "", "00:00", "05:00")
+	w.digests("us-east-1", coverage.Gap, "digest missing", "03:00", "04:00")
+	f := &coverage.Facts{
+		History: coverage.NewHistory(w.events, nil), Arrived: map[string]*coverage.Arrived{"s3://logs": w.arrived}, Now: at(w.now),
+		Read: []coverage.Read{
+			{Place: coverage.Place{Account: account, Region: "us-east-1"}, From: at("02:00"), To: at("09:00")},
+			{Place: coverage.Place{Account: "444455556666", Region: "eu-west-1"}, From: at("02:00"), To: at("04:00")},
+		},
+	}
+	w.arrived.Verified = at("05:00")
+	r := f.Report(coverage.Question{Service: "bedrock", Since: at("00:00"), Until: at("09:15")})
+	for _, c := range []struct{ region, kind, want string }{
+		{"us-east-1", "management writes", "covered 00:00-02:45 | covered 02:45-04:00 | covered 04:00-05:00 | covered 05:00-08:45 | pending 08:45-09:15"},
+		{"us-east-1", "management reads", "covered 00:00-02:45 | gap 02:45-04:00 | covered 04:00-05:00 | partly 05:00-09:15"},
+		{"us-east-1", "AWS::Bedrock::AgentAlias", "not_recorded 00:00-05:00 | stopped 05:00-09:15"},
+		{"eu-west-1", "management writes", "unknown 00:00-02:00 | covered 02:00-03:45 | unknown 03:45-09:15"},
+		{"eu-west-1", "AWS::Bedrock::AgentAlias", "unknown 00:00-09:15"},
+	} {
+		if got := spans(t, r, c.region, "bedrock", c.kind); got != c.want {
+			t.Errorf("%s in %s\n got %s\nwant %s", c.kind, c.region, got, c.want)
+		}
+	}
+	for _, p := range r.Places {
+		if p.Complete == 1 || len(p.History) != 1 {
+			t.Errorf("%s: %v of all arrived; the history tells of %v", p.Region, p.Complete, p.History)
+		}
+	}
+}
+
+// TestOrganization has an organization's trail cover the places of its members, and no others.
 func TestOrganization(t *testing.T) {
 	const member = "222233334444"
 	w := &world{now: "09:30", events: []coverage.Event{

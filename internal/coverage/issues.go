@@ -34,7 +34,12 @@ func (is *issues) add(p Place, k *Kind, line int, spans []Span) {
 		if i == nil {
 			i = &Issue{State: s.State, Note: s.Note, Places: []Place{p}}
 			for _, other := range spans {
-				if other.State == s.State && other.Note == s.Note {
+				n := len(i.Times) - 1
+				switch {
+				case other.State != s.State || other.Note != s.Note:
+				case n >= 0 && i.Times[n].To.Equal(other.From):
+					i.Times[n].To = other.To
+				default:
 					i.Times = append(i.Times, Time{other.From, other.To})
 				}
 			}

@@ -127,6 +127,19 @@ const (
 	All
 )
 
+// historyExtent tells how many events of a kind the event history has: management events. Of reads AWS says both, that it
+// has them (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/view-cloudtrail-events.html) and that only a trail has
+// all (https://aws.amazon.com/cloudtrail/faqs/).
+func historyExtent(k *Kind) Extent {
+	switch {
+	case k.Category != cloudtrail.CategoryManagement:
+		return None
+	case k.ReadOnly:
+		return Some
+	}
+	return All
+}
+
 // extent tells how many events of a kind selectors choose.
 func extent(s cloudtrail.Selectors, k *Kind) Extent {
 	readOnly := []bool{k.ReadOnly}

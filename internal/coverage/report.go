@@ -21,11 +21,19 @@ type Files struct {
 	First, Last time.Time // of their events
 }
 
+// Read is the time of which all is in the lake that the event history has of a place: management events, whatever trails
+// record. AWS keeps them for 90 days, and nothing signs them.
+type Read struct {
+	Place
+	From, To time.Time
+}
+
 // Facts is all that coverage follows from.
 type Facts struct {
 	History *History
 	Arrived map[string]*Arrived // by source
 	Files   []Files             // by place
+	Read    []Read              // of the event history
 	Buckets []string            // that log files of the lake came from: trails that deliver elsewhere don't count; empty: not known
 	Now     time.Time
 }
@@ -57,6 +65,7 @@ type PlaceReport struct {
 	Last     time.Time `json:"last_event,omitzero"`
 	Complete float64   `json:"complete"` // share of the time in which a trail was logging and that isn't pending
 	Spans    []Span    `json:"spans"`
+	History  []Time    `json:"history,omitempty"` // whose management events the event history told, too
 }
 
 // A ServiceReport tells what of an AI service was covered at a place.
@@ -192,6 +201,9 @@ func (f *Facts) places(q Question) []Place {
 			add(Place{c.Account, c.Region})
 		}
 	}
+	for _, r := range f.Read {
+		add(r.Place)
+	}
 	for _, t := range f.History.Trails() {
 		if f.collected(t) {
 			add(Place{t.Account, t.HomeRegion})
@@ -230,6 +242,12 @@ func (f *Facts) place(r *Report, p Place, courses []*course) PlaceReport {
 			out.LogFiles, out.First, out.Last = files.LogFiles, files.First, files.Last
 		}
 	}
+	for _, read := range f.Read {
+		if from, to := later(read.From, r.From), earlier(read.To, r.To); read.Place == p && from.Before(to) {
+			out.History = append(out.History, Time{from, to})
+		}
+	}
+	courses = slices.DeleteFunc(slices.Clone(courses), func(c *course) bool { return c.history })
 	times := boundaries(r.From, r.To, courses)
 	for i := 1; i < len(times); i++ {
 		best := Span{State: Unknown, Note: "no digests tell what arrived"}

@@ -51,6 +51,8 @@ type Span struct {
 	Note  string    `json:"note,omitempty"` // the reason, in a few words
 
 	Recorded bool `json:"recorded,omitempty"` // of an unknown one: it was recorded; whether it arrived isn't known
+
+	By string `json:"by,omitempty"` // what tells of a kind of events: a trail, or the event history
 }
 
 func (s Span) duration() time.Duration { return s.To.Sub(s.From) }
@@ -60,7 +62,7 @@ func appendSpan(spans []Span, s Span) []Span {
 	if !s.From.Before(s.To) {
 		return spans
 	}
-	if n := len(spans) - 1; n >= 0 && spans[n].State == s.State && spans[n].Note == s.Note && spans[n].Recorded == s.Recorded && spans[n].To.Equal(s.From) {
+	if n := len(spans) - 1; n >= 0 && spans[n].State == s.State && spans[n].Note == s.Note && spans[n].Recorded == s.Recorded && spans[n].By == s.By && spans[n].To.Equal(s.From) {
 		spans[n].To = s.To
 		return spans
 	}
