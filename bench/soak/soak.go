@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -210,7 +211,7 @@ func (w *watcher) live(ctx context.Context, cmd *exec.Cmd, ended chan error) err
 			<-ended
 			return nil
 		case <-ctx.Done():
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				return err
 			}
 			err := <-ended
