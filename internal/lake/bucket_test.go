@@ -101,7 +101,7 @@ func lifeOfLake(t *testing.T, at string) {
 		t.Errorf("maintenance changed the lake: %d rows before, %d after", len(before), len(after))
 	}
 	s, err := l.Files(ctx, lake.Events)
-	if err != nil || len(s.Files) != 2 || !strings.HasPrefix(s.Files[0].Path, "s3://lake-bucket/some/lake") {
+	if err != nil || len(s.Files) != 2 || !strings.HasPrefix(s.Files[0].Path, l.Dir()+"/events/data/") {
 		t.Fatalf("Files = %+v, %v", s, err)
 	}
 	fresh := open(t, at, lake.Options{ReadOnly: true, Cache: t.TempDir()})

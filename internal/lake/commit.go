@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -177,6 +178,9 @@ func (b *Batch) plan(ctx context.Context, events *loaded) error {
 		var superseded []*dataFile
 		for _, s := range p.staged {
 			left, err := b.without(p, s)
+			if errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("%w: %w", ErrStale, err)
+			}
 			if err != nil {
 				return err
 			}

@@ -1,5 +1,13 @@
 package lake
 
+import (
+	"context"
+	"strconv"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+)
+
 // WithFault makes f be called before and after each step that changes the file system; its error takes the place of
 // the step, or of the step's success.
 func (o Options) WithFault(f func(step, name string, after bool) error) Options {
@@ -9,3 +17,49 @@ func (o Options) WithFault(f func(step, name string, after bool) error) Options 
 
 // ChunkRows is how many rows of a log file are held in memory.
 const ChunkRows = chunkRows
+
+// CreateVersion makes a lake without rows of another version: 1 is one as it was then, without the columns and tables that came
+// later; those of later programs are told by their version alone.
+func CreateVersion(ctx context.Context, at string, version int) error {
+	l, err := newLake(ctx, at, Options{Create: true})
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{LogFiles, Events} {
+		meta, err := l.d.newTable(name)
+		if err != nil {
+			return err
+		}
+		b, err := table.MetadataBuilderFromBase(meta, "")
+		if err != nil {
+			return err
+		}
+		if name == Events && version == 1 {
+			var then []iceberg.NestedField
+			for _, f := range meta.CurrentSchema().Fields() {
+				if f.ID < 80 {
+					then = append(then, f)
+				}
+			}
+			if err := b.AddSchema(iceberg.NewSchema(1, then...)); err != nil {
+				return err
+			}
+			if err := b.SetCurrentSchemaID(1); err != nil {
+				return err
+			}
+			if err := b.RemoveSchemas([]int{0}); err != nil {
+				return err
+			}
+		}
+		if err := b.SetProperties(iceberg.Properties{propVersion: strconv.Itoa(version)}); err != nil {
+			return err
+		}
+		if meta, err = b.Build(); err != nil {
+			return err
+		}
+		if err := l.versions(name).create(meta); err != nil {
+			return err
+		}
+	}
+	return nil
+}
