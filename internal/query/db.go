@@ -203,27 +203,21 @@ func (s *session) run(query string, args []any) (*Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.show(st, st.demands); err != nil {
+	before, statement, err := s.ready(st, args)
+	if err != nil {
 		return nil, err
 	}
-	ahead := len(st.prefix)
+	ahead := len(st.prefix) + len(behind(before, ""))
 	place := func(at int) int { return st.place(at - ahead) }
-	statement, err := s.prepare(st.text(), args)
-	if err != nil && s.ctx.Err() == nil && !st.describes { // it may need what was left out
-		if err := s.show(st, allOf(st.demands)); err != nil {
-			return nil, err
-		}
-		statement, err = s.prepare(st.text(), args)
-	}
 	var columns []Column
-	if err == nil && st.prefix == "" && !st.shows && mayLose(st.body, statement) {
-		if columns, err = s.describe(st.body, args); err != nil {
+	if st.prefix == "" && !st.shows && mayLose(st.body, statement) {
+		if columns, err = s.describe(before, st.body, args); err != nil {
 			columns, err = nil, nil // what is wrong with it is told when the statement runs
 		}
 		if head, tail := plain(columns); head != "" {
-			ahead = len(head)
+			ahead += len(head)
 			if err = statement.Close(); err == nil {
-				statement, err = s.prepare(head+st.body+tail, args)
+				statement, err = s.prepare(behind(before, head+st.body+tail), args)
 			}
 		}
 	}
@@ -235,6 +229,50 @@ func (s *session) run(query string, args []any) (*Rows, error) {
 		return nil, s.failed(err, query, place)
 	}
 	return rows, nil
+}
+
+// ready prepares a statement with what it reads: common table expressions to stand before it, or views. Where that fails it may need
+// more than it was thought to, or be wrong: it is prepared over views that have all then.
+func (s *session) ready(st *statement, args []any) (before string, statement *duckdb.Stmt, err error) {
+	if st.inlines {
+		if before, err = s.inline(st); err != nil {
+			return "", nil, err
+		}
+		if statement, err = s.prepare(st.prefix+behind(before, st.body), args); err == nil {
+			return before, statement, nil
+		}
+	} else {
+		if err := s.show(st, st.demands); err != nil {
+			return "", nil, err
+		}
+		statement, err = s.prepare(st.text(), args)
+	}
+	if err != nil && s.ctx.Err() == nil && !st.describes {
+		if err := s.show(st, allOf(st.demands)); err != nil {
+			return "", nil, err
+		}
+		statement, err = s.prepare(st.text(), args)
+	}
+	if err != nil {
+		return "", nil, s.failed(err, st.query, func(at int) int { return st.place(at - len(st.prefix)) })
+	}
+	return "", statement, nil
+}
+
+// behind puts common table expressions before a SELECT, which may have some itself.
+func behind(before, body string) string {
+	if before == "" {
+		return body
+	}
+	with := next(body, 0)
+	if with.word(body) != "WITH" {
+		return "WITH " + before + " " + body
+	}
+	at := with.end
+	if recursive := next(body, at); recursive.word(body) == "RECURSIVE" {
+		at = recursive.end
+	}
+	return body[:at] + " " + before + "," + body[at:]
 }
 
 // simple are the types of which the driver always gives the whole value.
@@ -261,8 +299,8 @@ func mayLose(body string, statement *duckdb.Stmt) bool {
 }
 
 // describe returns the columns of a SELECT's result without running it.
-func (s *session) describe(body string, args []any) ([]Column, error) {
-	rows, err := s.query("DESCRIBE SELECT * FROM (\n"+body+"\n)", args)
+func (s *session) describe(before, body string, args []any) ([]Column, error) {
+	rows, err := s.query("DESCRIBE "+behind(before, "SELECT * FROM (\n"+body+"\n)"), args)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/aitrail/aitrail/internal/lake"
 )
 
@@ -20,7 +22,14 @@ type demand struct {
 	verdict      bool
 	typesOnly    bool // no rows
 	primaryOnly  bool // of calls: there are no other events that may be calls
+
+	columns map[string]bool     // folded: those that may be named; nil for all
+	members map[string][]string // of cloudtrail_lake: paths into its structs that are named; nil for all
+	ids     []string            // of cloudtrail_lake: UUIDs, in SQL, of which an event has one if it has a UUID
 }
+
+// names tells whether a column is wanted.
+func (d *demand) names(column string) bool { return d.columns == nil || d.columns[fold(column)] }
 
 // everything is the demand of which nothing is known.
 var everything = demand{tokens: true, verdict: true}
@@ -65,15 +74,21 @@ const slack = time.Minute
 
 // demands finds out what a statement asks of each of the views, by its syntax tree. It knows conditions of a SELECT from one
 // view alone that are joined by AND; what else restricts rows is left to DuckDB.
-func (s *session) demands(w *walker) (map[string]demand, error) {
+func (s *session) demands(w *walker, inlines bool) (map[string]demand, error) {
 	base := everything
 	if !w.whole && !slices.ContainsFunc(w.aliases, func(name string) bool { return w.single[name] }) {
 		base.tokens = w.columns[fold("input_tokens")] || w.columns[fold("output_tokens")] || w.columns[fold("inference_region")]
 		base.verdict = w.columns[verdictColumn] && w.count["log_files"] == 0 // whose column it is, then, if it isn't said
+		if inlines {
+			base.columns = w.columns
+		}
 	}
 	all := map[string]demand{}
 	for _, view := range views {
 		d := base
+		if view == lakeView && base.columns != nil {
+			d.members = w.members()
+		}
 		if asked := w.asked[view]; len(asked) == 1 && w.count[view] == 1 { // of several readings one may need all files
 			if err := s.narrow(&d, view, &asked[0]); err != nil {
 				return nil, err
@@ -174,7 +189,7 @@ func (s *session) narrow(d *demand, view string, a *asked) error {
 		case "COMPARE_IN":
 			children, _ := c["children"].([]any)
 			if len(children) > 1 {
-				d.oneOf(textColumns[view][a.column(children[0])], children[1:])
+				d.oneOf(view, a.column(children[0]), children[1:])
 			}
 		case "COMPARE_EQUAL", "COMPARE_LESSTHAN", "COMPARE_LESSTHANOREQUALTO", "COMPARE_GREATERTHAN", "COMPARE_GREATERTHANOREQUALTO":
 			left, right := a.column(c["left"]), a.column(c["right"])
@@ -185,18 +200,18 @@ func (s *session) narrow(d *demand, view string, a *asked) error {
 			case right == timeColumn[view]:
 				limits = append(limits, limit{c["left"], less || equal, !less || equal})
 			case equal && left != "":
-				d.oneOf(textColumns[view][left], []any{c["right"]})
+				d.oneOf(view, left, []any{c["right"]})
 			case equal && right != "":
-				d.oneOf(textColumns[view][right], []any{c["left"]})
+				d.oneOf(view, right, []any{c["left"]})
 			}
 		}
 	}
 	return s.bound(d, limits)
 }
 
-// oneOf says that a column has one of the values, if they are all texts.
-func (d *demand) oneOf(column string, exprs []any) {
-	var values []string
+// oneOf says that a column of a view has one of the values, if they are all texts.
+func (d *demand) oneOf(view, column string, exprs []any) {
+	var values, ids []string
 	for _, expr := range exprs {
 		n, _ := expr.(map[string]any)
 		v, _ := n["value"].(map[string]any)
@@ -206,9 +221,15 @@ func (d *demand) oneOf(column string, exprs []any) {
 			return
 		}
 		values = append(values, text)
+		if id, err := uuid.Parse(text); err == nil {
+			ids = append(ids, "UUID '"+id.String()+"'")
+		}
 	}
-	if column != "" {
-		d.texts[column] = values
+	if of := textColumns[view][column]; of != "" {
+		d.texts[of] = values
+	}
+	if view == lakeView && column == "eventid" {
+		d.ids = append(ids, "NULL") // others than UUIDs are in no row that has one
 	}
 }
 
@@ -355,22 +376,49 @@ func (s *session) show(st *statement, demands map[string]demand) error {
 			d = everything
 			d.typesOnly = true
 		}
-		if err := s.db.fetch(s.ctx, view, &d); err != nil {
-			if s.ctx.Err() != nil {
-				return s.failed(err, "", nil)
-			}
+		text, err := s.relation(view, &d)
+		if err != nil {
 			return err
 		}
-		if view == "calls" && !d.typesOnly {
-			any, err := s.anyOthers()
-			if err != nil {
-				return s.failed(err, "", nil)
-			}
-			d.primaryOnly = !any
-		}
-		if _, err := s.conn.ExecContext(s.ctx, "CREATE OR REPLACE TEMP VIEW "+view+" AS "+s.db.viewSQL(view, &d), nil); err != nil {
+		if _, err := s.conn.ExecContext(s.ctx, "CREATE OR REPLACE TEMP VIEW "+view+" AS "+text, nil); err != nil {
 			return s.failed(err, "", nil)
 		}
 	}
 	return nil
+}
+
+// inline returns the views that a statement names as common table expressions, to stand before it. DuckDB then binds what
+// the statement names, and once; a view is bound whole when it is made, and again when it is read.
+func (s *session) inline(st *statement) (string, error) {
+	var parts []string
+	for _, view := range views {
+		if !slices.Contains(st.reads, view) {
+			continue
+		}
+		d := st.demands[view]
+		text, err := s.relation(view, &d)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, view+" AS NOT MATERIALIZED ("+text+")")
+	}
+	return strings.Join(parts, ", "), nil
+}
+
+// relation is the SQL of a view for a demand, whose files are there then.
+func (s *session) relation(view string, d *demand) (string, error) {
+	if err := s.db.fetch(s.ctx, view, d); err != nil {
+		if s.ctx.Err() != nil {
+			return "", s.failed(err, "", nil)
+		}
+		return "", err
+	}
+	if view == "calls" && !d.typesOnly {
+		any, err := s.anyOthers()
+		if err != nil {
+			return "", s.failed(err, "", nil)
+		}
+		d.primaryOnly = !any
+	}
+	return s.db.viewSQL(view, d), nil
 }

@@ -3,6 +3,7 @@ package query_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -90,6 +91,75 @@ func TestWhatIsNotNamed(t *testing.T) {
 	rows, err := db.Query(ctx, "SELECT count(*) FROM calls NATURAL JOIN (SELECT 77777 AS input_tokens)")
 	if got := read(t, rows, err); !cmp.Equal(got, []string{"0"}) {
 		t.Errorf("natural join: %q", got)
+	}
+}
+
+// TestNarrowedViews states that a statement gives the same over views made for what it names as over whole ones, which is what
+// it reads when it is asked for with a star.
+func TestNarrowedViews(t *testing.T) {
+	db := open(t, lakeOf(t, lakeRecords), query.Options{})
+	for _, text := range []string{
+		"SELECT count(*) FROM %s", "SELECT 1 FROM %s", "SELECT eventTime, eventName, eventSource FROM %s", "SELECT userIdentity.principalid, userIdentity.ARN FROM %s",
+		"SELECT x.userIdentity.sessioncontext.sessionissuer.username AS who FROM %s AS x", "SELECT userIdentity.sessionContext.sessionIssuer FROM %s",
+		"SELECT userIdentity.sessionContext.attributes.creationDate, userIdentity.arn FROM %s",
+		"SELECT userIdentity.sessionContext.attributes, userIdentity.sessionContext IS NULL FROM %s",
+		"SELECT userIdentity IS NULL, userIdentity.sessionContext.attributes IS NULL FROM %s", "SELECT userIdentity FROM %s",
+		"SELECT userIdentity.sessionContext.webIdFederationData.federatedProvider, userIdentity.sessionContext.webIdFederationData.attributes FROM %s",
+		"SELECT userIdentity.inScopeOf.sourceArn, userIdentity.onBehalfOf.userId, userIdentity.invokedBy FROM %s", "SELECT userIdentity.sessionContext.sourceIdentity FROM %s",
+		"SELECT tlsDetails.tlsVersion FROM %s", "SELECT tlsDetails FROM %s", "SELECT tlsDetails IS NULL, tlsDetails.cipherSuite FROM %s",
+		"SELECT eventName FROM %s WHERE eventID = '00000000-0000-4000-8000-000000000003'", "SELECT eventName FROM %s WHERE eventID IN ('x', '00000000-0000-4000-8000-000000000004')",
+		"SELECT eventName FROM %s WHERE eventTime BETWEEN '2023-01-03 10:00:00' AND '2023-01-05 13:00:00' AND userIdentity.arn IS NOT NULL",
+		"WITH a AS (SELECT eventName AS n, eventTime FROM %[1]s) SELECT n FROM a JOIN (SELECT max(eventTime) AS eventTime FROM %[1]s) AS b USING (eventTime)",
+		"SELECT eventName, (SELECT count(*) FROM %[1]s AS b WHERE b.userIdentity.arn = a.userIdentity.arn) FROM %[1]s AS a",
+		"SELECT max(eventName) FROM %[1]s UNION ALL (SELECT min(awsRegion) FROM %[1]s)", "SELECT eventName FROM %s ORDER BY eventTime LIMIT 2", "SELECT element_at(resources, 1).arn FROM %s",
+		"SELECT eventJson FROM %s", "SELECT eventID, annotation, requestParameters FROM %s", "SELECT eventName FROM %s CROSS JOIN UNNEST(resources) AS t(r) WHERE r.type IS NOT NULL",
+		"SELECT r.arn FROM %s CROSS JOIN UNNEST(resources) AS t(r)", "SELECT userIdentity.type AS useridentity FROM %s ORDER BY useridentity",
+	} {
+		text := fmt.Sprintf(text, "cloudtrail_lake")
+		narrow, err := db.Query(ctx, text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		columns := narrow.Columns()
+		got := read(t, narrow, err)
+		whole, err := db.Query(ctx, "SELECT * FROM ("+text+")")
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		for i, c := range whole.Columns() {
+			if columns[i].Name != c.Name || columns[i].Type != c.Type {
+				t.Errorf("%s: column %s %s, want %s %s", text, columns[i].Name, columns[i].Type, c.Name, c.Type)
+			}
+		}
+		want := read(t, whole, err)
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" || len(want) == 0 {
+			t.Errorf("%s: %d rows; want -, got +\n%s", text, len(want), diff)
+		}
+	}
+}
+
+// TestViewsByOtherNames states that a statement that gives something the name of a view means that.
+func TestViewsByOtherNames(t *testing.T) {
+	db := open(t, lakeOf(t, lakeRecords), query.Options{})
+	for text, want := range map[string]string{
+		"WITH calls AS (SELECT actor FROM calls WHERE actor = 'ana') SELECT count(*) FROM calls":                       "1",
+		"WITH events AS (SELECT 5 AS n) SELECT n FROM events":                                                          "5",
+		"WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT count(*) FROM events, t": "33",
+		"SELECT count(*) FROM Events":                                         "11",
+		`SELECT count(*) FROM "EVENTS"`:                                       "11",
+		"SELECT events.actor FROM events WHERE events.actor = 'ana' LIMIT 1":  "ana",
+		"SELECT (SELECT count(*) FROM events) + (SELECT count(*) FROM calls)": "14",
+		"FROM events SELECT count(*)":                                         "11",
+		"(SELECT count(*) FROM events)":                                       "11",
+	} {
+		rows, err := db.Query(ctx, text)
+		if got := read(t, rows, err); !cmp.Equal(got, []string{want}) {
+			t.Errorf("%s: %q, want %s", text, got, want)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type statement struct {
 
 	describes bool // DESCRIBE or SHOW: no rows of the views are wanted
 	catalog   bool // it asks what views there are
+	inlines   bool // the views may stand before it, as common table expressions
 	demands   map[string]demand
 }
 
@@ -42,6 +43,9 @@ var refused = strings.Fields(`ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT C
 var tableFunctions = strings.Fields(`unnest range generate_series generate_subscripts repeat repeat_row json_each json_tree
 	histogram histogram_values duckdb_columns duckdb_functions duckdb_keywords duckdb_schemas duckdb_tables duckdb_types
 	duckdb_views pg_timezone_names icu_calendar_names pragma_table_info pragma_version`)
+
+// rowFunctions lists those of them that make rows of their arguments alone.
+var rowFunctions = strings.Fields("unnest range generate_series generate_subscripts repeat repeat_row json_each json_tree")
 
 // scalarFunctions lists functions that a query may not use though they stand in expressions: they reach beyond the
 // lake, or parse and plan SQL given as text.
@@ -130,18 +134,21 @@ func (s *session) check(query string) (*statement, error) {
 	}
 	word := next(query, st.start).word(query)
 	st.shows, st.describes = w.shows, word == "DESCRIBE" || word == "DESC" || word == "SHOW"
-	st.catalog = w.shows || len(w.tableFunctions) > 0
+	st.catalog = w.shows || slices.ContainsFunc(w.tableFunctions, func(f reference) bool { return !slices.Contains(rowFunctions, strings.ToLower(f.name)) })
+	st.inlines = true
 	for _, t := range w.tables {
 		name := strings.ToLower(t.name)
 		st.reads = append(st.reads, name)
+		st.inlines = st.inlines && t.schema == "" && !(w.names[name] && slices.Contains(views, name))
 		st.catalog = st.catalog || !slices.Contains(views, name) && !w.names[name]
 	}
+	st.inlines = st.inlines && !st.catalog && !st.describes && len(st.reads) > 0
 	if st.edits != nil {
 		if err := s.makeMacros(); err != nil {
 			return nil, err
 		}
 	}
-	st.demands, err = s.demands(&w)
+	st.demands, err = s.demands(&w, st.inlines)
 	return st, err
 }
 
@@ -257,6 +264,7 @@ type walker struct {
 	why      string
 
 	columns, single map[string]bool // folded: names in references to columns, and references of one name
+	paths           [][]string      // folded: the names of references to columns
 	aliases         []string        // folded: names that views have
 	whole           bool            // it may mean columns that it doesn't name
 	asked           map[string][]asked
@@ -311,7 +319,7 @@ func (w *walker) object(n map[string]any, depth int) {
 			w.tooLarge, w.why = &f, why
 		}
 	}
-	if renamed, _ := n["column_name_alias"].([]any); len(renamed) > 0 {
+	if renamed, _ := n["column_name_alias"].([]any); len(renamed) > 0 && n["type"] != "TABLE_FUNCTION" {
 		w.whole = true
 	}
 	if a := ask(n); a != nil {
@@ -334,13 +342,16 @@ func (w *walker) object(n map[string]any, depth int) {
 // mentions notes the names of a reference to a column.
 func (w *walker) mentions(names any) {
 	list, _ := names.([]any)
-	for _, name := range list {
+	path := make([]string, len(list))
+	for i, name := range list {
 		text, _ := name.(string)
-		w.columns[fold(text)] = true
+		path[i] = fold(text)
+		w.columns[path[i]] = true
 		if len(list) == 1 {
-			w.single[fold(text)] = true
+			w.single[path[i]] = true
 		}
 	}
+	w.paths = append(w.paths, path)
 }
 
 func refer(n map[string]any, key string) reference {

@@ -1,8 +1,11 @@
 package query
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aitrail/aitrail/internal/lake"
 )
@@ -16,7 +19,7 @@ const lakeView = "cloudtrail_lake"
 var lakeColumns = []struct{ name, typ, expr, doc string }{
 	{"eventversion", "VARCHAR", `"eventVersion"`, "version of the record's format"},
 	{"useridentity", identityType, identitySQL, "who called"},
-	{"eventtime", "TIMESTAMP", `"eventTime"`, "when the call ended, in UTC"},
+	{"eventtime", "TIMESTAMP", `make_timestamp(epoch_us("eventTime"))`, "when the call ended, in UTC"},
 	{"eventsource", "VARCHAR", `"eventSource"`, "the service: bedrock.amazonaws.com"},
 	{"eventname", "VARCHAR", `"eventName"`, "the operation: InvokeModel"},
 	{"awsregion", "VARCHAR", `"awsRegion"`, "the Region that was called"},
@@ -52,51 +55,90 @@ var lakeColumns = []struct{ name, typ, expr, doc string }{
 
 const (
 	mapType       = "MAP(VARCHAR, VARCHAR)"
-	tlsType       = "STRUCT(tlsversion VARCHAR, ciphersuite VARCHAR, clientprovidedhostheader VARCHAR)"
 	resourcesType = `STRUCT(accountid VARCHAR, "type" VARCHAR, arn VARCHAR, arnprefix VARCHAR)[]`
-	identityType  = `STRUCT("type" VARCHAR, principalid VARCHAR, arn VARCHAR, accountid VARCHAR, accesskeyid VARCHAR, username VARCHAR, ` +
-		`sessioncontext STRUCT(attributes STRUCT(creationdate TIMESTAMP, mfaauthenticated VARCHAR), ` +
-		`sessionissuer STRUCT("type" VARCHAR, principalid VARCHAR, arn VARCHAR, accountid VARCHAR, username VARCHAR), ` +
-		`webidfederationdata STRUCT(federatedprovider VARCHAR, attributes MAP(VARCHAR, VARCHAR)), ` +
-		`sourceidentity VARCHAR, ec2roledelivery VARCHAR, ec2issuedinvpc VARCHAR), ` +
-		`onbehalfof STRUCT(userid VARCHAR, identitystorearn VARCHAR), ` +
-		`inscopeof STRUCT(sourcearn VARCHAR, sourceaccount VARCHAR, issuertype VARCHAR, credentialsissuedto VARCHAR), ` +
-		`invokedby VARCHAR, identityprovider VARCHAR)`
-
-	tlsSQL = `CASE WHEN "tlsDetails" IS NOT NULL THEN {tlsversion: "tlsDetails"."tlsVersion", ciphersuite: "tlsDetails"."cipherSuite",
-	clientprovidedhostheader: "tlsDetails"."clientProvidedHostHeader"} END`
 
 	// The table has no column for the prefix, which then stands in extra with its resources.
 	resourcesSQL = `list_transform(resources, lambda r, i: {accountid: r."accountId", type: r."type", arn: r."ARN",
 	arnprefix: json_extract_string(extra, '$.resources[' || (i - 1) || '].ARNPrefix')})`
-
-	identitySQL = `CASE WHEN "userIdentity" IS NOT NULL THEN {type: "userIdentity"."type", principalid: "userIdentity"."principalId",
-	arn: "userIdentity".arn, accountid: "userIdentity"."accountId", accesskeyid: "userIdentity"."accessKeyId", username: "userIdentity"."userName",
-	sessioncontext: CASE WHEN "userIdentity"."sessionContext" IS NOT NULL THEN {
-		attributes: CASE WHEN "userIdentity"."sessionContext".attributes IS NOT NULL THEN {
-			creationdate: CAST("userIdentity"."sessionContext".attributes."creationDate" AS TIMESTAMP),
-			mfaauthenticated: "userIdentity"."sessionContext".attributes."mfaAuthenticated"} END,
-		sessionissuer: CASE WHEN "userIdentity"."sessionContext"."sessionIssuer" IS NOT NULL THEN {
-			type: "userIdentity"."sessionContext"."sessionIssuer"."type",
-			principalid: "userIdentity"."sessionContext"."sessionIssuer"."principalId",
-			arn: "userIdentity"."sessionContext"."sessionIssuer".arn,
-			accountid: "userIdentity"."sessionContext"."sessionIssuer"."accountId",
-			username: "userIdentity"."sessionContext"."sessionIssuer"."userName"} END,
-		webidfederationdata: CASE WHEN "userIdentity"."sessionContext"."webIdFederationData" IS NOT NULL THEN {
-			federatedprovider: json_extract_string("userIdentity"."sessionContext"."webIdFederationData", '$.federatedProvider'),
-			attributes: TRY_CAST(json_extract("userIdentity"."sessionContext"."webIdFederationData", '$.attributes') AS MAP(VARCHAR, VARCHAR))} END,
-		sourceidentity: "userIdentity"."sessionContext"."sourceIdentity",
-		ec2roledelivery: "userIdentity"."sessionContext"."ec2RoleDelivery",
-		ec2issuedinvpc: "userIdentity"."sessionContext"."ec2IssuedInVpc"} END,
-	onbehalfof: CASE WHEN "userIdentity"."onBehalfOf" IS NOT NULL THEN {
-		userid: "userIdentity"."onBehalfOf"."userId", identitystorearn: "userIdentity"."onBehalfOf"."identityStoreArn"} END,
-	inscopeof: CASE WHEN "userIdentity"."inScopeOf" IS NOT NULL THEN {
-		sourcearn: json_extract_string("userIdentity"."inScopeOf", '$.sourceArn'),
-		sourceaccount: json_extract_string("userIdentity"."inScopeOf", '$.sourceAccount'),
-		issuertype: json_extract_string("userIdentity"."inScopeOf", '$.issuerType'),
-		credentialsissuedto: json_extract_string("userIdentity"."inScopeOf", '$.credentialsIssuedTo')} END,
-	invokedby: "userIdentity"."invokedBy", identityprovider: "userIdentity"."identityProvider"} END`
 )
+
+// member is a part of a struct: what of events it is, and its members or its type.
+type member struct {
+	name    string
+	source  string // the name in events
+	members []member
+	typ     string // VARCHAR when ""
+	expr    string // of %s, the member of events; that itself when ""
+}
+
+// lakeStructs are the columns that are structs. What differs from events has an expression, or members that have one.
+var lakeStructs = []*member{&identity, &tls}
+
+var tls = member{name: "tlsdetails", source: `"tlsDetails"`, members: []member{{name: "tlsversion"}, {name: "ciphersuite"}, {name: "clientprovidedhostheader"}}}
+
+var identity = member{name: "useridentity", source: `"userIdentity"`, members: []member{
+	{name: "type"}, {name: "principalid"}, {name: "arn"}, {name: "accountid"}, {name: "accesskeyid"}, {name: "username"},
+	{name: "sessioncontext", members: []member{
+		{name: "attributes", members: []member{
+			{name: "creationdate", typ: "TIMESTAMP", expr: `make_timestamp(epoch_us(%s."creationdate"))`}, {name: "mfaauthenticated"}}},
+		{name: "sessionissuer", members: []member{{name: "type"}, {name: "principalid"}, {name: "arn"}, {name: "accountid"}, {name: "username"}}},
+		{name: "webidfederationdata", members: []member{
+			{name: "federatedprovider", expr: `json_extract_string(%s, '$.federatedProvider')`},
+			{name: "attributes", typ: mapType, expr: `TRY_CAST(json_extract(%s, '$.attributes') AS ` + mapType + `)`}}},
+		{name: "sourceidentity"}, {name: "ec2roledelivery"}, {name: "ec2issuedinvpc"}}},
+	{name: "onbehalfof", members: []member{{name: "userid"}, {name: "identitystorearn"}}},
+	{name: "inscopeof", members: []member{
+		{name: "sourcearn", expr: `json_extract_string(%s, '$.sourceArn')`}, {name: "sourceaccount", expr: `json_extract_string(%s, '$.sourceAccount')`},
+		{name: "issuertype", expr: `json_extract_string(%s, '$.issuerType')`},
+		{name: "credentialsissuedto", expr: `json_extract_string(%s, '$.credentialsIssuedTo')`}}},
+	{name: "invokedby"}, {name: "identityprovider"},
+}}
+
+var (
+	identitySQL, identityType = identity.sql(identity.source, "", []string{""})
+	tlsSQL, tlsType           = tls.sql(tls.source, "", []string{""})
+)
+
+// same tells whether what a path leads to from the member is the same in events.
+func (m *member) same(path string) bool {
+	if m.members == nil {
+		return path == "" && m.expr == ""
+	}
+	name, rest, _ := strings.Cut(path, ".")
+	i := slices.IndexFunc(m.members, func(child member) bool { return child.name == name })
+	return i >= 0 && m.members[i].same(rest)
+}
+
+// sql returns the member as it is made of its source, and its type; path leads to it. Of its members those are made that paths lead to
+// or through. A struct that is only led through is never null: to know whether it is takes all of the source's members.
+func (m *member) sql(source, path string, paths []string) (expr, typ string) {
+	if m.members == nil {
+		expr, typ = source, cmp.Or(m.typ, "VARCHAR")
+		if m.expr != "" {
+			expr = fmt.Sprintf(m.expr, source)
+		}
+		return expr, typ
+	}
+	leads := func(from, to string) bool { return from == "" || strings.HasPrefix(to+".", from+".") }
+	var exprs, types []string
+	for _, child := range m.members {
+		to := strings.TrimPrefix(path+"."+child.name, ".")
+		if !slices.ContainsFunc(paths, func(p string) bool { return leads(p, to) || leads(to, p) }) {
+			continue
+		}
+		of := source
+		if child.expr == "" { // else it is made of the whole
+			of += "." + quoteName(child.name)
+		}
+		e, t := child.sql(of, to, paths)
+		exprs, types = append(exprs, quoteName(child.name)+": "+e), append(types, quoteName(child.name)+" "+t)
+	}
+	expr, typ = "{"+strings.Join(exprs, ", ")+"}", "STRUCT("+strings.Join(types, ", ")+")"
+	if slices.ContainsFunc(paths, func(p string) bool { return leads(p, path) }) {
+		expr = "CASE WHEN " + source + " IS NOT NULL THEN " + expr + " END"
+	}
+	return expr, typ
+}
 
 // mapSQL makes a map of a JSON object: texts as they are, other values as JSON text, null as null. What is no object is
 // null, as a redacted request is.
@@ -139,18 +181,66 @@ func recordSQL() string {
 	return `'{' || concat_ws(',', ` + strings.Join(parts, ", ") + `, CASE WHEN extra IS NOT NULL THEN substr(extra, 2, length(extra) - 2) END) || '}'`
 }
 
-// lakeSQL selects CloudTrail Lake's columns from data files of events. Lake's times have no zone; they are read so, and not
-// cast afterwards, because Parquet's reader then still skips what a condition on them leaves out.
-func lakeSQL(files []lake.DataFile) string {
-	selected := make([]string, len(lakeColumns))
-	for i, c := range lakeColumns {
-		selected[i] = "CAST(" + c.expr + " AS " + c.typ + ") AS " + quoteName(c.name)
+// lakeSQL selects CloudTrail Lake's columns from data files of events. Times have no zone there, and some members of structs have other
+// types: what is made of a column keeps Parquet's reader from leaving out rows, and members of structs. So a span of time is asked
+// of the column as it is, and a struct is the one of events where the members that are named are the same, and else made of
+// these alone.
+func lakeSQL(d *demand, files []lake.DataFile) string {
+	var selected []string
+	for _, c := range lakeColumns {
+		if !d.names(c.name) {
+			continue
+		}
+		expr, typ := c.expr, c.typ
+		if i := slices.IndexFunc(lakeStructs, func(m *member) bool { return m.name == c.name }); i >= 0 && d.members != nil {
+			expr, typ = lakeStructs[i].wanted(d.members[c.name])
+		}
+		if typ != "" {
+			expr = "CAST(" + expr + " AS " + typ + ")"
+		}
+		selected = append(selected, expr+" AS "+quoteName(c.name))
 	}
-	columns := slices.Clone(lake.Columns(lake.Events))
-	for i := range columns {
-		if columns[i].Name == "eventTime" {
-			columns[i].Type = "timestamp"
+	if selected == nil { // as for count(*)
+		selected = []string{`"eventVersion" AS "eventversion"`}
+	}
+	var conditions []string
+	if !d.since.IsZero() {
+		conditions = append(conditions, `"eventTime" >= `+timeSQL(d.since))
+	}
+	if !d.until.IsZero() {
+		conditions = append(conditions, `"eventTime" <= `+timeSQL(d.until))
+	}
+	if d.ids != nil { // ids that are no UUIDs stand in extra
+		conditions = append(conditions, `("eventID" IN (`+strings.Join(d.ids, ", ")+`) OR "eventID" IS NULL)`)
+	}
+	text, where := "SELECT "+strings.Join(selected, ", "), ""
+	if conditions != nil {
+		where = " WHERE " + strings.Join(conditions, " AND ")
+	}
+	return text + " FROM (" + columnsOfSQL(named(lake.Columns(lake.Events), usedIn(text+where)), files) + ")" + where
+}
+
+func timeSQL(t time.Time) string {
+	return "TIMESTAMPTZ '" + t.UTC().Format("2006-01-02 15:04:05.999999") + "+00'"
+}
+
+// wanted returns the struct with the members that paths lead to, and its type, "" where it is the one of events.
+func (m *member) wanted(paths []string) (expr, typ string) {
+	if !slices.ContainsFunc(paths, func(path string) bool { return !m.same(path) }) {
+		return m.source, ""
+	}
+	return m.sql(m.source, "", paths)
+}
+
+// members returns the paths, folded, that references to the structs of cloudtrail_lake go on with.
+func (w *walker) members() map[string][]string {
+	members := map[string][]string{}
+	for _, m := range lakeStructs {
+		for _, path := range w.paths {
+			if i := slices.Index(path, m.name); i >= 0 {
+				members[m.name] = append(members[m.name], strings.Join(path[i+1:], "."))
+			}
 		}
 	}
-	return "SELECT " + strings.Join(selected, ", ") + " FROM (" + columnsSQL(columns, files) + ")"
+	return members
 }

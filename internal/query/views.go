@@ -133,22 +133,43 @@ func (db *DB) viewSQL(view string, d *demand) string {
 	case "log_files":
 		return tableSQL(lake.LogFiles, logFiles)
 	case lakeView:
-		return lakeSQL(files)
+		return lakeSQL(d, files)
 	case "calls":
+		if d.primaryOnly && !d.tokens && !d.verdict {
+			return primarySQL(d, files)
+		}
 		between := demand{since: d.since, until: d.until, typesOnly: d.typesOnly}
 		return callsSQL(d, tableSQL(lake.Events, files), tableSQL(lake.Events, between.chosen(db.events.Files)),
 			tableSQL(lake.Events, d.around().chosen(db.events.Files)), verdictSQL(logFiles))
 	}
 	if !d.verdict {
-		return tableSQL(lake.Events, files)
+		return columnsOfSQL(named(lake.Columns(lake.Events), d.names), files)
 	}
 	return "SELECT e.*, v.verdict FROM (" + tableSQL(lake.Events, files) + ") AS e LEFT JOIN (" + verdictSQL(logFiles) + ") AS v ON v.object = e.source_object"
 }
 
-// tableSQL selects all rows of data files, with the table's columns. Files that have them all are read as they are: DuckDB then
-// reads only those members of structs that a query names.
+// tableSQL selects all rows of data files, with the table's columns.
 func tableSQL(table string, files []lake.DataFile) string {
-	columns := lake.Columns(table)
+	return columnsOfSQL(lake.Columns(table), files)
+}
+
+// named returns those of the columns that are wanted, the first if none is: a relation has a column at least.
+func named(columns []lake.Column, wanted func(name string) bool) []lake.Column {
+	chosen := slices.DeleteFunc(slices.Clone(columns), func(c lake.Column) bool { return !wanted(c.Name) })
+	if len(chosen) == 0 {
+		return columns[:1]
+	}
+	return chosen
+}
+
+// usedIn tells whether a column of a table may be named in SQL.
+func usedIn(text string) func(column string) bool {
+	return func(column string) bool { return strings.Contains(text, column) }
+}
+
+// columnsOfSQL selects all rows of data files. Files that have all columns are read as they are: DuckDB then reads only those
+// members of structs that a query names.
+func columnsOfSQL(columns []lake.Column, files []lake.DataFile) string {
 	var whole, others []lake.DataFile
 	for _, f := range files {
 		if f.Whole {
@@ -215,8 +236,6 @@ func sqlType(c lake.Column) string {
 		return text
 	case c.Type == "timestamptz":
 		return "TIMESTAMPTZ"
-	case c.Type == "timestamp": // of cloudtrail_lake
-		return "TIMESTAMP"
 	case c.Type == "uuid":
 		return "UUID"
 	case c.Type == "long":
@@ -242,13 +261,7 @@ const otherRoles = `call_role BETWEEN 'copy' AND 'network'`
 //   - The end of a stream (completion) is never a row: it gives its call the tokens and the Region where the model ran. It
 //     may stand in another log file, and there may be a data-event copy of it.
 func callsSQL(d *demand, primary, others, around, verdicts string) string {
-	var selected []string
-	for _, c := range callColumns {
-		if (d.tokens || !slices.Contains(tokenColumns, c.name)) && (d.verdict || c.name != verdictColumn) {
-			selected = append(selected, c.expr+" AS "+c.name)
-		}
-	}
-	text := `SELECT ` + strings.Join(selected, ", ") + ` FROM (
+	text := `SELECT ` + d.callColumns() + ` FROM (
 	SELECT * FROM (` + primary + `) WHERE call_role = 'primary'`
 	if !d.primaryOnly {
 		text += `
@@ -277,6 +290,27 @@ func callsSQL(d *demand, primary, others, around, verdicts string) string {
 		text += ` LEFT JOIN (` + verdicts + `) AS v ON v.object = e.source_object`
 	}
 	return text
+}
+
+// primarySQL is callsSQL where the primary records alone are the calls, and nothing else is asked for.
+func primarySQL(d *demand, files []lake.DataFile) string {
+	selected := d.callColumns()
+	columns := named(lake.Columns(lake.Events), usedIn(selected+" call_role"))
+	return "SELECT " + selected + " FROM (" + columnsOfSQL(columns, files) + ") AS e WHERE call_role = 'primary'"
+}
+
+// callColumns selects the columns of calls that are wanted.
+func (d *demand) callColumns() string {
+	var selected []string
+	for _, c := range callColumns {
+		if d.names(c.name) && (d.tokens || !slices.Contains(tokenColumns, c.name)) && (d.verdict || c.name != verdictColumn) {
+			selected = append(selected, c.expr+" AS "+c.name)
+		}
+	}
+	if selected == nil { // as for count(*)
+		selected = []string{callColumns[0].expr + " AS " + callColumns[0].name}
+	}
+	return strings.Join(selected, ", ")
 }
 
 // streamTime is how long after a call began its record and the end of its stream may be apart.
