@@ -40,7 +40,7 @@ type manifest struct {
 	Lake     string       `json:"lake"`
 	Events   int64        `json:"events"`
 	Proven   int64        `json:"proven"`             // events of verified log files
-	LeftOut  int64        `json:"left_out,omitempty"` // chosen, and not in the bundle: they have no log file
+	LeftOut  int64        `json:"left_out,omitempty"` // chosen, and not in the bundle: no collected log file holds them
 	LogFiles []bundleItem `json:"log_files"`
 	Digests  []bundleItem `json:"digests"`
 	Files    []bundleFile `json:"files"` // all but the manifest, its signature and SHA256SUMS

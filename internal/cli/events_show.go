@@ -27,7 +27,8 @@ func (a *app) showCommand() *cobra.Command {
 		Use: "show ID", Short: "Show one event whole, with its log file, place, verdict, and bytes", Args: exactArgs(1, "one event id"),
 		Long: `Show an event as JSON: CloudTrail's members, what aitrail makes of them, and where it comes from: the log file
 (source_object), its place in there (source_index, from 0), what is proven of that file (verdict, verdict_note), and the
-record's bytes as they stand in the log file (raw), or why they can't be had (raw_error).`,
+record's bytes as they stand in the log file (raw), or why they can't be had (raw_error). Of an event that came one by one,
+from a log group or the event history, log_file and log_file_index are the log file that holds it too, if that was collected.`,
 		Example: "  aitrail events show 51d580ea-04f5-421c-b733-b5e4ec485a6e\n  aitrail events show --raw 51d580ea-04f5-421c-b733-b5e4ec485a6e | jq .userIdentity",
 		RunE:    func(c *cobra.Command, args []string) error { return a.show(c.Context(), args[0], raw) },
 	}
@@ -58,6 +59,9 @@ func (a *app) show(ctx context.Context, id string, raw bool) error {
 				continue
 			}
 			e = slices.DeleteFunc(e, func(m query.Member) bool { return m.Name == "verdict" }) // said once, beside its note
+			if at.live != "" && at.object != "" {
+				e = append(e, query.Member{Name: "log_file", Value: at.object}, query.Member{Name: "log_file_index", Value: at.index})
+			}
 			e = append(e, query.Member{Name: "verdict", Value: at.verdict}, query.Member{Name: "verdict_note", Value: at.note})
 			if err != nil {
 				e = append(e, query.Member{Name: "raw_error", Value: err.Error()})
@@ -78,14 +82,22 @@ type lineage struct {
 	object        string // URL of the log file
 	index         int64  // of the record, from 0
 	verdict, note string
+	live          string // what it came from one by one; the log file is another's then, if there is one
 }
 
 func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*lineage, error) {
 	at := &lineage{}
+	var event liveEvent
 	for _, m := range e {
 		switch m.Name {
 		case "eventID":
 			at.id = query.Text(m.Value)
+		case "recipientAccountId":
+			event.account = query.Text(m.Value)
+		case "awsRegion":
+			event.region = query.Text(m.Value)
+		case "eventTime":
+			event.at, _ = m.Value.(time.Time)
 		case "source_object":
 			at.object = query.Text(m.Value)
 		case "source_index":
@@ -96,7 +108,20 @@ func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*linea
 	}
 	switch {
 	case isLive(at.object):
-		at.note = "it came one by one: no digest speaks of it"
+		event.id, at.live = at.id, at.object
+		files, err := filesOf(ctx, db, []liveEvent{event})
+		if err != nil {
+			return nil, err
+		}
+		file, ok := files[event]
+		if !ok {
+			at.object, at.note = "", "it came one by one: no digest speaks of it"
+			return at, nil
+		}
+		at.object, at.index, at.verdict, at.note = file.object, file.index, file.verdict, file.note
+		if at.verdict == "" {
+			at.note = "not verified yet"
+		}
 		return at, nil
 	case at.verdict == "":
 		at.note = "not verified yet"
@@ -115,8 +140,8 @@ func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*linea
 
 // raw reads the record in its log file.
 func (at *lineage) raw(ctx context.Context) (string, error) {
-	if isLive(at.object) {
-		return "", fmt.Errorf("event %s came one by one, from %s: the lake knows no log file of it", at.id, at.object)
+	if at.object == "" {
+		return "", fmt.Errorf("event %s came one by one, from %s: the lake knows no log file of it", at.id, at.live)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, rawTime, errors.New("it took too long"))
 	defer cancel()
@@ -139,11 +164,6 @@ func (at *lineage) raw(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the log file %s has another record at its place %d now", at.object, at.index)
 	}
 	return text, nil
-}
-
-// isLive tells whether a source_object is an answer of a log group or the event history, and no log file.
-func isLive(object string) bool {
-	return strings.HasPrefix(object, "logs:") || strings.HasPrefix(object, "history:")
 }
 
 // openObject opens the object of a URL.

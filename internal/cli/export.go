@@ -121,7 +121,7 @@ func (x *export) run(ctx context.Context, out string) error {
 			thousands(m.Events), thousands(m.Proven), len(m.LogFiles), len(m.Digests), out)
 	}
 	if m.LeftOut > 0 {
-		fmt.Fprintf(x.Stderr, "%s more events left out: they came one by one, from a log group or the event history, and no log file proves them\n",
+		fmt.Fprintf(x.Stderr, "%s more events left out: they came one by one, from a log group or the event history, and no collected log file holds them\n",
 			thousands(m.LeftOut))
 	}
 	if m.Proven < m.Events || m.LeftOut > 0 {
@@ -138,13 +138,14 @@ func (x *export) encode(v any) error {
 	return x.printJSON(text)
 }
 
-// errLiveOnly is what an export ends in when no chosen event has a log file.
-var errLiveOnly = errors.New("all chosen events came one by one, from a log group or the event history: no log file proves them")
+// errLiveOnly is what an export ends in when no log file of the lake holds a chosen event.
+var errLiveOnly = errors.New("all chosen events came one by one, from a log group or the event history: no collected log file holds them")
 
 // choose asks the lake for the events, and sorts their log files by place and time.
 func (x *export) choose(ctx context.Context) error {
 	x.chosen, x.keys, x.ids = map[string][]int64{}, map[string]digest.RegionKey{}, map[string]map[int64]string{}
-	x.filter.Columns = []string{"source_object", "source_index", "eventID"}
+	x.filter.Columns = []string{"source_object", "source_index", "eventID", "recipientAccountId", "awsRegion", "eventTime"}
+	var live []liveEvent
 	err := x.withDB(ctx, query.Options{}, func(db *query.DB) error {
 		rows, err := db.Events(ctx, x.filter)
 		if err != nil {
@@ -155,17 +156,22 @@ func (x *export) choose(ctx context.Context) error {
 			v := rows.Values()
 			object := query.Text(v[0])
 			if isLive(object) {
-				x.listing.LeftOut++
+				at, _ := v[5].(time.Time)
+				live = append(live, liveEvent{query.Text(v[2]), query.Text(v[3]), query.Text(v[4]), at})
 				continue
 			}
 			index, _ := v[1].(int64)
-			x.chosen[object] = append(x.chosen[object], index)
-			if x.ids[object] == nil {
-				x.ids[object] = map[int64]string{}
-			}
-			x.ids[object][index] = query.Text(v[2])
+			x.choosePlace(object, index, query.Text(v[2]))
 		}
-		return rows.Err()
+		if err := rows.Err(); err != nil {
+			return err
+		}
+		files, err := filesOf(ctx, db, live)
+		for e, file := range files {
+			x.choosePlace(file.object, file.index, e.id)
+		}
+		x.listing.LeftOut = int64(len(live) - len(files))
+		return err
 	})
 	if err != nil {
 		return err
@@ -200,6 +206,15 @@ func (x *export) choose(ctx context.Context) error {
 		return strings.Compare(a.source+a.prefix+a.account+a.region, b.source+b.prefix+b.account+b.region)
 	})
 	return nil
+}
+
+// choosePlace chooses a record of a log file.
+func (x *export) choosePlace(object string, index int64, id string) {
+	x.chosen[object] = append(x.chosen[object], index)
+	if x.ids[object] == nil {
+		x.ids[object] = map[int64]string{}
+	}
+	x.ids[object][index] = id
 }
 
 // splitObject divides a log file's URL into a source that holds its digests too, and its path there.

@@ -75,7 +75,7 @@ func leftOut(n int64) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d more were chosen and are not in here: they came one by one, and no log file proves them.\n", n)
+	return fmt.Sprintf("%d more were chosen and are not in here: they came one by one, and no collected log file holds them.\n", n)
 }
 
 func orAll(filter []string) string {

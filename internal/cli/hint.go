@@ -37,7 +37,7 @@ var hints = []struct {
 	{live.IsAccessDenied, "the caller lacks this right; what was done stays, and the same command goes on from there"},
 	{as[*live.PartialError], "what was done stays; the same command goes on from there"},
 	{is(errUnknown), "aitrail doctor --print-policy shows the rights that the checks need"},
-	{is(errLiveOnly), "collect the trail's bucket into another lake (--lake), and export from there: docs/decisions/0007-live-events-stay.md"},
+	{is(errLiveOnly), "collect the trail's bucket too: its log files hold these events, and come minutes after them"},
 	{badCredentials, "AWS doesn't take the credentials: check AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, log in again (aws sso login), or read the endpoint's aws.env anew"},
 	{is(syscall.ECONNREFUSED), "nothing answers there: check AWS_ENDPOINT_URL, and that the endpoint runs (aitrail local)"},
 	{is(os.ErrPermission), "check who owns the folder"},
