@@ -144,6 +144,9 @@ func (l *Lake) dataFile(name string, f iceberg.DataFile, leaves []int) DataFile 
 	}
 	if _, partitioned := f.Partition()[dayFieldID]; partitioned {
 		d.First, d.Last = timeBound(f.LowerBoundValues()), timeBound(f.UpperBoundValues())
+		if !d.Day.IsZero() && (d.First.IsZero() || d.Last.IsZero()) { // of another program, which writes no bounds
+			d.First, d.Last = d.Day, d.Day.Add(24*time.Hour-time.Microsecond)
+		}
 		if name == Events {
 			d.Texts = textBounds(f)
 		}

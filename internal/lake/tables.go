@@ -30,6 +30,9 @@ const (
 	summaryMaintenance = "aitrail.maintenance"
 	// propRetention is how many days a table's rows are kept; absent for ever.
 	propRetention = "aitrail.retention-days"
+	// propVectorized tells Spark to read row by row: Iceberg's vectorized reader, until 1.10 at least, doesn't know the encoding
+	// of texts (DELTA_LENGTH_BYTE_ARRAY), and fails.
+	propVectorized = "read.parquet.vectorization.enabled"
 	// propExpired is what the last expiry took, as JSON (see Expired).
 	propExpired = "aitrail.expired"
 )
@@ -285,6 +288,7 @@ func (d *disk) newTable(name string) (table.Metadata, error) {
 			propVersion:                          strconv.Itoa(Version),
 			table.ParquetCompressionKey:          "zstd",
 			table.ManifestMergeEnabledKey:        "true",
+			propVectorized:                       "false",
 			table.CommitNumRetriesKey:            "0", // commits repeat what they decided upon, not only the write
 			table.MetadataPreviousVersionsMaxKey: "20",
 			// Without the lock that folders have, a version must not be missing while one may still be built upon it: its

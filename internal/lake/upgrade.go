@@ -49,7 +49,7 @@ func (l *Lake) upgrade(ctx context.Context) error {
 
 func (v *loaded) upgrade(ctx context.Context) error {
 	reqs := []table.Requirement{table.AssertTableUUID(v.Metadata().TableUUID())}
-	updates := []table.Update{table.NewSetPropertiesUpdate(iceberg.Properties{propVersion: strconv.Itoa(Version)})}
+	updates := []table.Update{table.NewSetPropertiesUpdate(iceberg.Properties{propVersion: strconv.Itoa(Version), propVectorized: "false"})}
 	schema := iceberg.NewSchema(v.Schema().ID+1, icebergSchema(rowTypes[v.name]).Fields()...)
 	if !schema.Equals(v.Schema()) {
 		reqs = append(reqs, table.AssertCurrentSchemaID(v.Schema().ID), table.AssertLastAssignedFieldID(v.Metadata().LastColumnID()))
