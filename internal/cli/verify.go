@@ -114,6 +114,8 @@ func (a *app) printVerdict(r *digest.Report) error {
 		switch {
 		case f.Kind == digest.LogFileTrailing || f.Kind == digest.DigestTrailing:
 			detail = thousands(f.Count) + " " + detail // of bytes
+		case f.Count == 1:
+			detail = strings.TrimSuffix("1 file: "+detail, ": ")
 		case f.Count > 0:
 			detail = strings.TrimSuffix(fmt.Sprintf("%s files: %s", thousands(f.Count), detail), ": ")
 		}

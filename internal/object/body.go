@@ -38,11 +38,19 @@ func (r *body) request() (*s3.GetObjectOutput, error) {
 	if r.etag != nil {
 		in.IfMatch = r.etag
 	}
-	var options []func(*s3.Options)
-	if strings.HasSuffix(r.key, ".gz") { // which has a checksum of its own
-		options = append(options, func(o *s3.Options) { o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired })
+	gzip := strings.HasSuffix(r.key, ".gz") // has a checksum of its own
+	var out *s3.GetObjectOutput
+	var err error
+	if gzip {
+		out = r.bucket.getter.get(ctx, in)
 	}
-	out, err := r.bucket.client.GetObject(ctx, in, options...)
+	if out == nil {
+		out, err = r.bucket.client.GetObject(ctx, in, func(o *s3.Options) {
+			if gzip {
+				o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+			}
+		})
+	}
 	if err != nil {
 		cancel()
 		switch status(err) {

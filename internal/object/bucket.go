@@ -41,6 +41,7 @@ func usualPatience() patience {
 // bucket is a store of the objects under a prefix of an S3 bucket.
 type bucket struct {
 	client *s3.Client
+	getter *getter
 	name   string
 	prefix string // "" or ending in "/"
 	idle   time.Duration
@@ -56,7 +57,7 @@ func openBucket(ctx context.Context, rest string, p patience) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole := &bucket{client: client, name: name, idle: p.idle}
+	whole := &bucket{client: client, getter: newGetter(ctx, client, name), name: name, idle: p.idle}
 	if looksLikeFile(key) {
 		_, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &name, Key: &key})
 		switch err = whole.wrap(key, err); {

@@ -285,15 +285,17 @@ func (u *unreliable) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestBucketTakesUpWhatBreaksOff(t *testing.T) {
-	u := &unreliable{whole: 5}
-	serve(t, func(next http.Handler) http.Handler { u.next = next; return u })
-	s := openImpatient(t)
-	objecttest.Fill(t, s, "a/b", strings.Repeat("long/", 100))
-	if got, want := objecttest.Read(t, s, "a/b"), "a/b"; got != want {
-		t.Errorf("object = %q, want %q", got, want)
-	}
-	if u.gets != 5 { // half of 3 bytes, half of 2, none of 1, and again, and then the one
-		t.Errorf("%d requests for the object, want 5", u.gets)
+	for _, key := range []string{"a/b", ".gz"} {
+		u := &unreliable{whole: 5}
+		serve(t, func(next http.Handler) http.Handler { u.next = next; return u })
+		s := openImpatient(t)
+		objecttest.Fill(t, s, key, strings.Repeat("long/", 100))
+		if got := objecttest.Read(t, s, key); got != key {
+			t.Errorf("object = %q, want %q", got, key)
+		}
+		if u.gets != 5 { // half of 3 bytes, half of 2, none of 1, and again, and then the one
+			t.Errorf("%d requests for the object, want 5", u.gets)
+		}
 	}
 }
 
