@@ -159,7 +159,9 @@ func (c *collector) open(ctx context.Context, sources []string) error {
 func (c *collector) run(ctx context.Context) error {
 	readers := c.parallel()
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.list(gctx) })
+	listed := make(chan job)
+	g.Go(func() error { return c.list(gctx, listed) })
+	g.Go(func() error { return c.inOrder(gctx, listed) })
 	for range readers {
 		g.Go(func() error { return c.work(gctx) })
 	}

@@ -1,11 +1,14 @@
 package collect
 
 import (
+	"cmp"
+	"container/heap"
 	"context"
 	"errors"
 	"path"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/object"
@@ -52,9 +55,9 @@ func (c *collector) next(ctx context.Context) (j job, ok bool) {
 	}
 }
 
-// list finds the objects of all sources in key order and passes on those that have to be read.
-func (c *collector) list(ctx context.Context) error {
-	defer close(c.jobs)
+// list finds the objects of all sources in key order and hands on those that have to be read.
+func (c *collector) list(ctx context.Context, to chan<- job) error {
+	defer close(to)
 	var seen map[string]bool // an object may be in several sources: a folder and a file in it
 	if len(c.stores) > 1 {
 		seen = map[string]bool{}
@@ -82,7 +85,7 @@ func (c *collector) list(ctx context.Context) error {
 			if seen != nil {
 				seen[j.url] = true
 			}
-			if err := c.found(ctx, j); err != nil {
+			if err := c.found(ctx, j, to); err != nil {
 				return err
 			}
 		}
@@ -92,7 +95,7 @@ func (c *collector) list(ctx context.Context) error {
 }
 
 // found decides by its name what becomes of an object.
-func (c *collector) found(ctx context.Context, j job) error {
+func (c *collector) found(ctx context.Context, j job, to chan<- job) error {
 	c.progress.add(func(p *Progress) { p.Objects++ })
 	what := classify(&j)
 	if what == isLogFile {
@@ -102,7 +105,7 @@ func (c *collector) found(ctx context.Context, j job) error {
 		}
 		if !have {
 			select {
-			case c.jobs <- j:
+			case to <- j:
 				return nil
 			case <-ctx.Done():
 				return ctx.Err()
@@ -114,6 +117,66 @@ func (c *collector) found(ctx context.Context, j job) error {
 	c.settle(j, what)
 	j.finish(errNotLogFile)
 	return nil
+}
+
+// listAhead is how many log files are listed before the first is read, and headStart how long that is waited for.
+const (
+	listAhead = 16 << 10
+	headStart = 2 * time.Second
+)
+
+// inOrder passes on what was listed in the order of the times that names tell, as far as that is known ahead. Keys are in
+// the order of accounts and Regions: read so, each batch would hold, and each data file be split by, all the days of a bucket.
+func (c *collector) inOrder(ctx context.Context, listed <-chan job) error {
+	defer close(c.jobs)
+	var waiting byTime
+	wait := time.NewTimer(headStart)
+	defer wait.Stop()
+	begun := false
+	for listed != nil || len(waiting) > 0 {
+		from, to := listed, c.jobs
+		if begun = begun || listed == nil || len(waiting) == listAhead; !begun || len(waiting) == 0 {
+			to = nil
+		}
+		if len(waiting) == listAhead {
+			from = nil
+		}
+		var first job
+		if len(waiting) > 0 {
+			first = waiting[0]
+		}
+		select {
+		case j, ok := <-from:
+			if !ok {
+				listed = nil
+				continue
+			}
+			heap.Push(&waiting, j)
+		case to <- first:
+			heap.Pop(&waiting)
+		case <-wait.C:
+			begun = true
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// byTime is a heap of objects by the times in their names; those that tell none come first.
+type byTime []job
+
+func (h byTime) Len() int { return len(h) }
+func (h byTime) Less(i, j int) bool {
+	return cmp.Or(h[i].key.Time.Compare(h[j].key.Time), cmp.Compare(h[i].url, h[j].url)) < 0
+}
+func (h byTime) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *byTime) Push(x any)   { *h = append(*h, x.(job)) }
+func (h *byTime) Pop() any {
+	last := len(*h) - 1
+	j := (*h)[last]
+	(*h)[last], *h = job{}, (*h)[:last]
+	return j
 }
 
 // skip counts a log file that the lake has; an error is the lake's, and ends the run.

@@ -26,7 +26,7 @@ const (
 type Batch struct {
 	l     *Lake
 	id    string
-	began time.Time // by the wall clock, which goes on while the computer sleeps
+	began time.Time // by the wall clock alone, which goes on while the computer sleeps
 
 	mu        sync.Mutex
 	files     []*batchFile
@@ -88,7 +88,7 @@ func (f *batchFile) drops(index uint32) bool {
 
 // NewBatch begins a batch: log files whose events go into the lake by one commit.
 func (l *Lake) NewBatch() *Batch {
-	b := &Batch{l: l, id: uuid.Must(uuid.NewV7()).String(), began: time.Now().Round(0), identity: map[fileKey]struct{}{}}
+	b := &Batch{l: l, id: uuid.Must(uuid.NewV7()).String(), began: l.now().Round(0), identity: map[fileKey]struct{}{}}
 	for _, table := range append([]string{Events}, sideTables...) {
 		b.parts = append(b.parts, &part{table: table, seen: map[key]ref{}})
 	}

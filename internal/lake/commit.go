@@ -143,7 +143,7 @@ func (b *Batch) attempt(ctx context.Context) (Result, error) {
 
 // plan drops what the lake has already, from the batch and from the files that were written for it.
 func (b *Batch) plan(ctx context.Context, events *loaded) error {
-	if age := time.Since(b.began); age > batchAge {
+	if age := b.l.now().Round(0).Sub(b.began); age > batchAge {
 		return fmt.Errorf("%w: it was begun %v ago", ErrStale, age.Round(time.Minute))
 	}
 	if err := b.l.readCollected(ctx); err != nil {

@@ -326,6 +326,22 @@ func TestOrphansOfWriters(t *testing.T) {
 	}
 }
 
+// TestOldBatch states that a batch isn't committed when orphans of its age may be removed.
+func TestOldBatch(t *testing.T) {
+	now := noon
+	l := open(t, t.TempDir(), lake.Options{Create: true, Now: func() time.Time { return now }})
+	b := l.NewBatch()
+	add(t, b, numbered("file:///a", 0, 3))
+	now = now.Add(6*time.Hour + time.Second)
+	if _, err := b.Commit(ctx); !errors.Is(err, lake.ErrStale) {
+		t.Errorf("Commit of a batch of 6 hours = %v, want ErrStale", err)
+	}
+	now = now.Add(-time.Minute)
+	if r, err := b.Commit(ctx); err != nil || r.Events != 3 {
+		t.Errorf("Commit = %+v, %v", r, err)
+	}
+}
+
 // TestMaintainWhileCollecting maintains, judges and reads while collectors commit.
 func TestMaintainWhileCollecting(t *testing.T) {
 	dir := t.TempDir()

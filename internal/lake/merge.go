@@ -253,14 +253,21 @@ func (p *pulled[T]) look() {
 	p.more = p.more && p.err == nil
 }
 
-// drain writes so many of the rows into a file, in row groups of chunkRows.
+// groupRows and groupBytes are how many rows a merge writes as a row group, and how much memory of them: fewer row groups cost
+// fewer steps to read, and one merge at a time has more memory than readers of log files have each.
+const (
+	groupRows  = 64 << 10
+	groupBytes = 64 << 20
+)
+
+// drain writes so many of the rows into a file, in row groups of groupRows.
 func (c *chunk) drain(f *dataFile, rows *pulled[*eventRow], limit int64) error {
 	f.day, f.dayless = 0, true
 	return c.w.file(f, c.layout, func() error {
 		for rows.more && limit > 0 {
 			d, timed := day(timeOf(rows.ahead))
 			f.day, f.dayless = d, !timed
-			for rows.more && limit > 0 && c.n < chunkRows && c.bytes < chunkBytes {
+			for rows.more && limit > 0 && c.n < groupRows && c.bytes < groupBytes {
 				c.addRow(rows.ahead, ref{})
 				if rows.n++; rows.said != nil && rows.n%10_000 == 0 {
 					rows.said(rows.n)
