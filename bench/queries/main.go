@@ -3,14 +3,18 @@
 //	go run ./bench/queries -events 1000000 -dir /tmp/bench-queries
 //
 // A corpus (package corpus) is collected into two lakes as `aitrail collect` does, and one of them maintained as `aitrail
-// maintain` does: the questions are asked of both, in two tables. DuckDB answers the same questions from one
+// maintain` does: the questions are asked of both. DuckDB answers the same questions from one
 // Parquet file with the lake's columns, the normal form included, sorted by time, which it wrote itself; and from the
 // .json.gz log files, of which it is told just the members that a question needs. All run in one process, in turns, with
-// the same library, threads and memory; figures are medians. The rows of lake and Parquet must be the same.
+// the same library, threads and memory; figures are medians. The rows of lakes and Parquet must be the same.
+//
+// Lakes and Parquet file in a folder that is kept are made anew when this program has changed.
 package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -73,14 +77,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := prepare(ctx, s, stderr); err != nil {
 		return err
 	}
-	if err := compare(ctx, s, "lake", stdout); err != nil {
-		return err
-	}
-	s.json = false
-	return compare(ctx, s, "maintained", stdout)
+	return compare(ctx, s, stdout)
 }
 
-// prepare makes the corpus, the lake and the Parquet file, each unless an earlier run left it.
+// prepare makes the corpus, the lakes and the Parquet file, each unless an earlier run of the same program left it.
 func prepare(ctx context.Context, s settings, stderr io.Writer) error {
 	fmt.Fprintf(stderr, "corpus of %d events in %s\n", s.events, s.dir)
 	if _, err := corpus.Keep(s.dir, corpus.Options{Events: s.events, Seed: 1}); err != nil {
@@ -98,17 +98,38 @@ func prepare(ctx context.Context, s settings, stderr io.Writer) error {
 // once makes a folder that is whole or not there.
 func once(s settings, name string, stderr io.Writer, fill func(dir string) error) error {
 	dir := filepath.Join(s.dir, name)
-	if _, err := os.Stat(dir + ".done"); err == nil {
+	self, err := program()
+	if err != nil {
+		return err
+	}
+	if by, err := os.ReadFile(dir + ".done"); err == nil && string(by) == self {
+		fmt.Fprintf(stderr, "%s is there\n", dir)
 		return nil
 	}
 	fmt.Fprintf(stderr, "making %s\n", dir)
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+	if err := errors.Join(os.RemoveAll(dir+".done"), os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return err
 	}
 	if err := fill(dir); err != nil {
 		return fmt.Errorf("making %s: %w", dir, err)
 	}
-	return os.WriteFile(dir+".done", nil, 0o644)
+	return os.WriteFile(dir+".done", []byte(self), 0o644)
+}
+
+// program returns a hash of this program.
+func program() (string, error) {
+	name, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 // fill collects a corpus into a lake, and maintains it if told to.
@@ -127,91 +148,130 @@ func fill(ctx context.Context, dir, source string, maintain bool) error {
 	return errors.Join(err, l.Close())
 }
 
-// compare asks the questions of one of the lakes and prints the table.
-func compare(ctx context.Context, s settings, name string, stdout io.Writer) error {
-	start := time.Now()
+// ours is a lake that is asked.
+type ours struct {
+	title string
+	db    *query.DB
+	files int
+	bytes int64
+	rows  int64
+}
+
+// openLake opens a lake for questions.
+func openLake(ctx context.Context, s settings, name, title string) (*ours, func(), error) {
 	l, err := lake.Open(ctx, filepath.Join(s.dir, name), lake.Options{ReadOnly: true})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer l.Close()
 	db, err := query.Open(ctx, l, query.Options{})
 	if err != nil {
-		return err
+		return nil, nil, errors.Join(err, l.Close())
 	}
-	defer db.Close()
-	opened := time.Since(start)
-	start = time.Now()
+	snapshot, err := l.Files(ctx, lake.Events)
+	return &ours{title, db, len(snapshot.Files), snapshot.Bytes, snapshot.Rows}, func() { _ = errors.Join(db.Close(), l.Close()) }, err
+}
+
+// Sides of a comparison.
+const (
+	_ = iota // the lakes, in their order
+	_
+	parquet
+	jsonGz
+	sides
+)
+
+// compare asks the questions and prints the tables.
+func compare(ctx context.Context, s settings, stdout io.Writer) error {
+	var lakes [2]*ours
+	for i, name := range []string{"lake", "maintained"} {
+		l, done, err := openLake(ctx, s, name, []string{"as collected", "after maintenance"}[i])
+		if err != nil {
+			return err
+		}
+		defer done()
+		lakes[i] = l
+	}
 	duck, err := openDuck(ctx, s.dir)
 	if err != nil {
 		return err
 	}
 	defer duck.Close()
-	duckOpened := time.Since(start)
-	snapshot, err := l.Files(ctx, lake.Events)
+	fmt.Fprintf(stdout, "%d events; %s/%s, %d cores, %s; medians of %d runs, of those over JSON a third; Parquet: %.1f MB\n", lakes[0].rows, runtime.GOOS, runtime.GOARCH,
+		runtime.NumCPU(), runtime.Version(), s.runs, float64(sizeOf(duck.parquet))/1e6)
+	fmt.Fprintf(stdout, "ratio is DuckDB's time over aitrail's, of wall time and of processor time, which tells more on a busy machine\n")
+	qs, err := questions(ctx, lakes[0].db)
 	if err != nil {
 		return err
 	}
-	title := map[string]string{"lake": "as collected", "maintained": "after maintenance"}[name]
-	fmt.Fprintf(stdout, "%s: %d events; lake: %d data files, %.1f MB; Parquet: %.1f MB; %s/%s, %d cores, %s\n", title, snapshot.Rows, len(snapshot.Files),
-		float64(snapshot.Bytes)/1e6, float64(sizeOf(duck.parquet))/1e6, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	fmt.Fprintf(stdout, "opening: aitrail %.1f ms, DuckDB %.1f ms; medians of %d runs; ratio is DuckDB's time over aitrail's, of wall time and of\nprocessor time, which tells more on a busy machine\n\n",
-		milli(opened), milli(duckOpened), s.runs)
-	fmt.Fprintf(stdout, "%-28s %6s %8s %8s %9s %9s %6s %6s %9s %9s %6s %6s\n", "", "rows", "aitrail", "CPU, ms",
-		"Parquet", "CPU", "ratio", "CPU", "JSON gz", "CPU", "ratio", "CPU")
-	qs, err := questions(ctx, db)
-	if err != nil {
-		return err
-	}
-	for _, q := range qs {
-		if err := q.measure(ctx, s, db, duck, stdout); err != nil {
+	results := make([]*result, len(qs))
+	for i, q := range qs {
+		if results[i], err = q.measure(ctx, s, lakes, duck); err != nil {
 			return fmt.Errorf("%s: %w", q.name, err)
 		}
 	}
-	_, err = fmt.Fprintln(stdout)
-	return err
+	for i, l := range lakes {
+		fmt.Fprintf(stdout, "\n%-28s %6s %8s %8s %9s %9s %6s %6s %9s %9s %6s %6s\n", fmt.Sprintf("%s: %d files", l.title, l.files), "rows", "aitrail", "CPU, ms",
+			"Parquet", "CPU", "ratio", "CPU", "JSON gz", "CPU", "ratio", "CPU")
+		for n, q := range qs {
+			results[n].print(stdout, q.name, i)
+		}
+	}
+	return nil
 }
 
-// measure asks one question in turns and prints its line.
-func (q *question) measure(ctx context.Context, s settings, db *query.DB, duck *duck, stdout io.Writer) error {
-	var times, cpu [3][]time.Duration
-	note := func(side int, start time.Time, used time.Duration) {
-		times[side], cpu[side] = append(times[side], time.Since(start)), append(cpu[side], processor()-used)
+// result is what one question took on each side.
+type result struct {
+	rows      int
+	wall, cpu [sides][]time.Duration
+}
+
+// note adds a run's times.
+func (r *result) note(side int, ask func() ([]string, error)) ([]string, error) {
+	start, used := time.Now(), processor()
+	answer, err := ask()
+	r.wall[side], r.cpu[side] = append(r.wall[side], time.Since(start)), append(r.cpu[side], processor()-used)
+	return answer, err
+}
+
+// print prints the line of one of the lakes.
+func (r *result) print(stdout io.Writer, name string, side int) {
+	wall, cpu := median(r.wall[side]), median(r.cpu[side])
+	fmt.Fprintf(stdout, "%-28s %6d %8.1f %8.1f", name, r.rows, milli(wall), milli(cpu))
+	for _, other := range []int{parquet, jsonGz} {
+		if len(r.wall[other]) > 0 {
+			theirs, theirsCPU := median(r.wall[other]), median(r.cpu[other])
+			fmt.Fprintf(stdout, " %9.1f %9.1f %6.2f %6.2f", milli(theirs), milli(theirsCPU), float64(theirs)/float64(wall), float64(theirsCPU)/float64(cpu))
+		}
 	}
-	var answers [2][]string
+	fmt.Fprintln(stdout)
+}
+
+// measure asks one question in turns.
+func (q *question) measure(ctx context.Context, s settings, lakes [2]*ours, duck *duck) (*result, error) {
+	r := &result{}
 	for n := range s.runs {
-		start, used := time.Now(), processor()
-		var err error
-		if answers[0], err = ask(ctx, db, q.ours); err != nil {
-			return err
+		want, err := r.note(parquet, func() ([]string, error) { return duck.ask(ctx, q.parquet) })
+		if err != nil {
+			return nil, fmt.Errorf("DuckDB: %w", err)
 		}
-		note(0, start, used)
-		start, used = time.Now(), processor()
-		if answers[1], err = duck.ask(ctx, q.parquet); err != nil {
-			return fmt.Errorf("DuckDB: %w", err)
+		r.rows = len(want)
+		for side, l := range lakes {
+			got, err := r.note(side, func() ([]string, error) { return ask(ctx, l.db, q.ours) })
+			if err != nil {
+				return nil, err
+			}
+			if !slices.Equal(got, want) || len(want) == 0 {
+				return nil, fmt.Errorf("%s: the answers differ: %d rows and %d rows of Parquet, beginning with\n%s\n%s", l.title, len(got), len(want), first(got), first(want))
+			}
 		}
-		note(1, start, used)
 		if n%3 > 0 || !s.json {
 			continue
 		}
-		start, used = time.Now(), processor()
-		if _, err := duck.ask(ctx, q.overJSON(s.dir)); err != nil {
-			return fmt.Errorf("DuckDB on JSON: %w", err)
+		if _, err := r.note(jsonGz, func() ([]string, error) { return duck.ask(ctx, q.overJSON(s.dir)) }); err != nil {
+			return nil, fmt.Errorf("DuckDB on JSON: %w", err)
 		}
-		note(2, start, used)
 	}
-	if !slices.Equal(answers[0], answers[1]) || len(answers[0]) == 0 {
-		return fmt.Errorf("the answers differ: %d rows and %d rows of Parquet, beginning with\n%s\n%s", len(answers[0]), len(answers[1]), first(answers[0]), first(answers[1]))
-	}
-	fmt.Fprintf(stdout, "%-28s %6d", q.name, len(answers[0]))
-	ours, oursCPU := median(times[0]), median(cpu[0])
-	fmt.Fprintf(stdout, " %8.1f %8.1f", milli(ours), milli(oursCPU))
-	for side := 1; side < 3 && len(times[side]) > 0; side++ {
-		theirs, theirsCPU := median(times[side]), median(cpu[side])
-		fmt.Fprintf(stdout, " %9.1f %9.1f %6.2f %6.2f", milli(theirs), milli(theirsCPU), float64(theirs)/float64(ours), float64(theirsCPU)/float64(oursCPU))
-	}
-	fmt.Fprintln(stdout)
-	return nil
+	return r, nil
 }
 
 // ask returns the rows as sorted text.

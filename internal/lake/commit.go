@@ -130,6 +130,9 @@ func (b *Batch) attempt(ctx context.Context) (Result, error) {
 	if _, err := writeTable(l.d, path, rows); err != nil {
 		return Result{}, err
 	}
+	if err := l.d.syncDir(parent(path)); err != nil { // events is going to name it
+		return Result{}, err
+	}
 	p := pending{Batch: b.id, Files: l.d.name(path), Invocations: b.names(Invocations), Digests: b.names(Digests)}
 	if err := b.commitEvents(ctx, events, p); err != nil {
 		return Result{}, err
@@ -330,11 +333,7 @@ func (l *Lake) finish(ctx context.Context, p pending) error {
 func (l *Lake) commitFiles(ctx context.Context, name string, p pending) error {
 	var added []*dataFile
 	for _, file := range p.of(name) {
-		path := l.d.path(file)
-		if err := l.d.syncDir(parent(path)); err != nil {
-			return err
-		}
-		f, err := measured(l.d, name, path)
+		f, err := measured(l.d, name, l.d.path(file))
 		if err != nil {
 			return err
 		}

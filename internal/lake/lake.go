@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -261,7 +260,7 @@ func (l *Lake) create(ctx context.Context) error {
 		return err
 	}
 	if l.d.remote == nil {
-		if err := os.MkdirAll(l.d.root, 0o755); err != nil {
+		if err := l.d.mkdir(l.d.root); err != nil {
 			return err
 		}
 	}
