@@ -48,6 +48,7 @@ type cursorSpan struct {
 	To    time.Time `json:"to"`
 	Whole bool      `json:"whole,omitempty"` // there is nothing before From
 
+	Swept  time.Time `json:"swept,omitzero"`  // of a place: when it was listed whole last
 	Looked time.Time `json:"looked,omitzero"` // of the event history: all that it had then from From on is in the lake
 }
 
@@ -63,6 +64,9 @@ func (s *cursorSpan) join(o *cursorSpan) {
 	}
 	if o.To.After(s.To) {
 		s.To = o.To
+	}
+	if o.Swept.After(s.Swept) {
+		s.Swept = o.Swept
 	}
 	if o.Looked.After(s.Looked) {
 		s.Looked = o.Looked

@@ -112,6 +112,9 @@ type SourceStatus struct {
 	Events   int64     // events that came from it, duplicates included
 	Places   int       // accounts and Regions whose log files are followed, when laid out as CloudTrail delivers
 	Backfill int       // months of them still to be read back
+	Listings int64     // requests for listings of its bucket
+	Swept    time.Time // when the place that was listed whole the longest ago was
+	Beside   int       // folders beside AWSLogs/, which aren't followed
 	Poison   int64     // messages that can't be used
 	Digests  bool      // it holds digests: what comes from it can be verified
 }

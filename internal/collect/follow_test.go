@@ -297,6 +297,41 @@ func TestFollowHole(t *testing.T) {
 	}
 }
 
+// TestFollowSweep has a log file come a month late: no look sees it, the sweep of a week later does, and the next is a week
+// after that one, whoever does it. Folders beside AWSLogs/ are told of.
+func TestFollowSweep(t *testing.T) {
+	s := bucket(t, &collecttest.S3{})
+	var offset atomic.Int64
+	opts := fast("s3://trail")
+	opts.Now = func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+	s.Add(key("111122223333", "us-east-1", noon, 0), key("111122223333", "us-east-1", noon.AddDate(0, 0, -60), 1), "copies/1.json", "AWSLogs/111122223333/Config/1")
+	dir := t.TempDir()
+	r := follow(t, newLake(t, dir), opts, "s3://trail")
+	r.collected(2)
+	r.until("the end of backfill", func() bool { s := r.Sources()[0]; return s.Ready && s.Backfill == 0 && !s.Swept.IsZero() })
+	first := r.Sources()[0]
+	if first.Beside != 1 || first.Listings == 0 {
+		t.Errorf("%+v", first)
+	}
+	s.Add(key("111122223333", "us-east-1", noon.AddDate(0, 0, -30), 2), key("111122223333", "us-east-1", noon.Add(time.Minute), 3))
+	r.collected(3) // the new one
+	offset.Store(int64(6 * 24 * time.Hour))
+	s.Add(key("111122223333", "us-east-1", noon.Add(2*time.Minute), 4))
+	r.collected(4)
+	if got := r.Sources()[0].Swept; !got.Equal(first.Swept) {
+		t.Errorf("swept at %v, a week early", got)
+	}
+	_ = r.stop()
+	offset.Store(int64(8 * 24 * time.Hour))
+	l := newLake(t, dir)
+	r = follow(t, l, opts, "s3://trail")
+	r.collected(1)
+	r.until("the sweep", func() bool { return r.Sources()[0].Swept.After(first.Swept) })
+	if got := objects(t, l); len(got) != 5 {
+		t.Errorf("collected %q", got)
+	}
+}
+
 // TestFollowClock sets the clock forth and back: nothing is missed.
 func TestFollowClock(t *testing.T) {
 	s := bucket(t, &collecttest.S3{})

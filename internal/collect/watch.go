@@ -19,11 +19,11 @@ import (
 // else is listed whole, again and again: a folder, whose files may come in any order, and buckets in another layout.
 type watch struct {
 	base
-	store object.Store
-	told  sync.Once         // of folders that aren't followed
-	laid  bool              // it may be laid out as CloudTrail delivers
-	empty bool              // nothing was there when it was listed last
-	young map[string]string // files of a folder that were changing when it was listed last, and their ETags
+	store  object.Store
+	laid   bool              // it may be laid out as CloudTrail delivers
+	empty  bool              // nothing was there when it was listed last
+	young  map[string]string // files of a folder that were changing when it was listed last, and their ETags
+	beside string            // folders that aren't followed, as was told
 
 	mu     sync.Mutex // guards what follows
 	cursor *cursor
@@ -167,6 +167,9 @@ type spot struct {
 	fails  int
 	err    error
 	months []*monthly // yet to be read back, the latest first; nil when not known
+
+	sweeping bool
+	sweepAt  time.Time // not before; after a sweep that went wrong
 }
 
 // monthly is a month that is read back.
@@ -200,6 +203,7 @@ func (w *watch) followPlaces(ctx context.Context) (laid bool, err error) {
 	g.Go(func() error { return w.pollAll(ctx) })
 	g.Go(func() error { return w.backfill(ctx) })
 	g.Go(func() error { return w.exploring(ctx) })
+	g.Go(func() error { return w.sweeping(ctx) })
 	g.Go(func() error {
 		for sleep(ctx, saveEvery) {
 			if err := w.save(ctx); err != nil && ctx.Err() == nil {
@@ -267,10 +271,8 @@ func (w *watch) explore(ctx context.Context) (laid bool, err error) {
 	if l.digests {
 		w.hasDigests()
 	}
-	if l.found && len(l.beside) > 0 {
-		w.told.Do(func() {
-			w.c.opts.Log.Info("only AWSLogs/ is followed; collect without --follow reads all", "source", w.name, "others", l.beside)
-		})
+	if l.found {
+		w.aside(l.beside)
 	}
 	var g errgroup.Group
 	g.SetLimit(looks)
@@ -319,6 +321,9 @@ func (w *watch) add(p place, span *cursorSpan) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.now()
+	if span.Swept.IsZero() { // all is read back, or was
+		span.Swept, w.dirty = now, true
+	}
 	w.spots[p.prefix] = &spot{place: p, span: span, due: now, fresh: now}
 	w.c.status(w.source, func(s *SourceStatus) { s.Places = len(w.spots) })
 }
@@ -476,7 +481,7 @@ func (w *watch) summary(now time.Time) {
 		}
 	}
 	w.c.status(w.source, func(s *SourceStatus) {
-		s.Looked, s.Error = now, ""
+		s.Looked, s.Error, s.Listings = now, "", object.Listings(w.store)
 		s.Ready = s.Ready || ready
 		if cause != nil {
 			s.Error, s.Failed = cause.Error(), now
@@ -639,6 +644,7 @@ type pass struct {
 	w     *watch
 	spot  *spot
 	ended func(*pass) // once all is dealt with
+	sweep bool
 
 	mu             sync.Mutex
 	open           int       // log files handed on and not dealt with, and one for the listing
@@ -652,7 +658,7 @@ type pass struct {
 // that is zero. listed is the listing's error.
 func (p *pass) list(ctx context.Context, prefix, after string, until time.Time, lane chan<- job) (listed, err error) {
 	p.open = 1
-	w, limit := p.w, p.w.now().Add(ahead)
+	w, limit, keys := p.w, p.w.now().Add(ahead), 0
 	for info, err := range w.store.List(ctx, prefix, after) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -664,7 +670,13 @@ func (p *pass) list(ctx context.Context, prefix, after string, until time.Time, 
 			p.deal(nil, nil)
 			return err, nil
 		}
+		if keys++; p.sweep && keys%sweepKeys == 0 && !sleep(ctx, sweepPace) {
+			return nil, ctx.Err()
+		}
 		j := job{source: w.source, store: w.store, info: info, url: w.store.URL(info.Key)}
+		if p.sweep && info.Key > p.spot.after(until) {
+			break
+		}
 		if classify(&j) != isLogFile || !until.IsZero() && !j.key.Time.Before(until) {
 			continue
 		}

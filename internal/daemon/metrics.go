@@ -96,6 +96,9 @@ func (d *Daemon) sourceMetrics(e *exposition) {
 		{"aitrail_source_events_total", counter, "Events that came from the source, duplicates included.", func(i int) float64 { return float64(sources[i].Events) }},
 		{"aitrail_source_places", gauge, "Accounts and Regions that are followed.", func(i int) float64 { return float64(sources[i].Places) }},
 		{"aitrail_source_backfill_months", gauge, "Months of accounts and Regions still to be read back.", func(i int) float64 { return float64(sources[i].Backfill) }},
+		{"aitrail_source_listings_total", counter, "Requests for listings of the source's bucket.", func(i int) float64 { return float64(sources[i].Listings) }},
+		{"aitrail_source_swept_timestamp_seconds", gauge, "When the account and Region that was listed whole the longest ago was.", func(i int) float64 { return unix(sources[i].Swept) }},
+		{"aitrail_source_beside_folders", gauge, "Folders beside AWSLogs/, which are not followed.", func(i int) float64 { return float64(sources[i].Beside) }},
 		{"aitrail_source_poison_total", counter, "Messages that can't be used.", func(i int) float64 { return float64(sources[i].Poison) }},
 	} {
 		e.family(m.name, m.kind, m.help)

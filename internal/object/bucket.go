@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -45,6 +46,7 @@ type bucket struct {
 	name   string
 	prefix string // "" or ending in "/"
 	idle   time.Duration
+	listed atomic.Int64 // requests for listings
 }
 
 // openBucket opens "bucket", "bucket/prefix" or "bucket/key".
@@ -140,6 +142,8 @@ func bucketRegion(ctx context.Context, client *s3.Client, name string) (string, 
 
 func (b *bucket) URL(key string) string { return "s3://" + b.name + "/" + b.prefix + key }
 
+func (b *bucket) listings() int64 { return b.listed.Load() }
+
 func (b *bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: aws.String(b.prefix + prefix)}
@@ -148,6 +152,7 @@ func (b *bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Info,
 		}
 		pages := s3.NewListObjectsV2Paginator(b.client, in)
 		for pages.HasMorePages() {
+			b.listed.Add(1)
 			page, err := pages.NextPage(ctx)
 			if err != nil {
 				yield(Info{}, fmt.Errorf("listing %s: %w", b.URL(prefix), missing(err)))
@@ -172,6 +177,7 @@ func (b *bucket) dirs(ctx context.Context, prefix string) ([]string, error) {
 	})
 	var dirs []string
 	for pages.HasMorePages() {
+		b.listed.Add(1)
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return dirs, fmt.Errorf("listing %s: %w", b.URL(prefix), missing(err))

@@ -65,6 +65,14 @@ type Store interface {
 	URL(key string) string
 }
 
+// Listings returns how many requests for listings a bucket has been asked; 0 for other stores.
+func Listings(s Store) int64 {
+	if b, ok := s.(interface{ listings() int64 }); ok {
+		return b.listings()
+	}
+	return 0
+}
+
 // Dirs returns the folders directly below prefix, which is "" or ends in "/": keys up to and with the next slash, in
 // byte order. What lies in them isn't listed: a bucket is asked once for each 1,000 folders and objects of that level.
 func Dirs(ctx context.Context, s Store, prefix string) ([]string, error) {
