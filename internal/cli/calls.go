@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,6 +117,10 @@ func (a *app) list(ctx context.Context, f *filterFlags, args []string, what stri
 	}
 	return a.withDB(ctx, query.Options{}, func(db *query.DB) error {
 		r, err := rows(db, ctx, filter)
+		var bad *query.Error
+		if errors.As(err, &bad) && (bad.Kind == query.Unknown || bad.Kind == query.Invalid) {
+			return fieldError{usageError{err}, strings.TrimPrefix(what, "AI ")}
+		}
 		if err != nil {
 			return err
 		}
@@ -138,6 +143,14 @@ func (a *app) list(ctx context.Context, f *filterFlags, args []string, what stri
 		return after(ctx, db, filter, n)
 	})
 }
+
+// fieldError is a column, or a field or its value, that isn't what a view has.
+type fieldError struct {
+	usageError
+	view string
+}
+
+func (e fieldError) Unwrap() error { return e.usageError }
 
 // sayCoverage ends an answer about calls: how far what was found can be all there was.
 func (a *app) sayCoverage(ctx context.Context, db *query.DB, f query.Filter, found int64) error {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -216,6 +217,9 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if a.output != "table" {
+				return a.print([]string{"version", "go"}, [][]any{{moduleVersion(), runtime.Version()}})
+			}
 			_, err := fmt.Fprintf(a.Stdout, "aitrail %s\n", version())
 			return err
 		},
@@ -223,10 +227,12 @@ func (a *app) versionCommand() *cobra.Command {
 }
 
 // version is that of the module and of Go, as the build knows them.
-func version() string {
+func version() string { return moduleVersion() + " (" + runtime.Version() + ")" }
+
+func moduleVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	return info.Main.Version + " (" + info.GoVersion + ")"
+	return info.Main.Version
 }

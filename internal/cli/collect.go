@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,8 +84,15 @@ Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn'
 				return a.follow(c.Context(), l, args, opts, skip, p)
 			}
 			progress, done := a.collectProgress()
-			opts.Progress = progress
+			heard := a.waiting(args)
+			opts.Progress = func(p collect.Progress) {
+				heard()
+				if progress != nil {
+					progress(p)
+				}
+			}
 			report, err := collect.Collect(c.Context(), l, args, opts)
+			heard()
 			done()
 			var verified []verification
 			if err == nil && !skip {
@@ -149,10 +157,30 @@ func (a *app) printReport(dir string, r collect.Report, verified []verification)
 	if a.output == "json" {
 		return a.printCollected(r, verified)
 	}
-	_, err := fmt.Fprintf(a.Stdout, "collected %s log files (%s skipped, %s quarantined): %s events (%s duplicates), %s AI calls, in %s\nlake %s\n",
-		thousands(r.Collected), thousands(r.Skipped), thousands(r.Quarantined), thousands(r.Events), thousands(r.Duplicates), thousands(r.AICalls),
-		r.Elapsed.Round(time.Millisecond), dir)
+	what := fmt.Sprintf("%s log files (%s skipped, %s quarantined): ", thousands(r.Collected), thousands(r.Skipped), thousands(r.Quarantined))
+	if !slices.ContainsFunc(r.Sources, func(s collect.SourceReport) bool { return !collect.OneByOne(s.Source) }) { // no log files
+		if what = ""; r.Quarantined > 0 {
+			what = thousands(r.Quarantined) + " messages quarantined: "
+		}
+	}
+	_, err := fmt.Fprintf(a.Stdout, "collected %s%s events (%s duplicates), %s AI calls, in %s\nlake %s\n",
+		what, thousands(r.Events), thousands(r.Duplicates), thousands(r.AICalls), r.Elapsed.Round(time.Millisecond), dir)
 	return err
+}
+
+// patience is how long nothing may come before it is said what is waited for.
+const patience = 3 * time.Second
+
+// waiting says after a while what is waited for, until it is heard of.
+func (a *app) waiting(sources []string) (heard func()) {
+	at := ""
+	if url := a.Getenv("AWS_ENDPOINT_URL"); url != "" {
+		at = " at " + url
+	}
+	t := time.AfterFunc(patience, func() {
+		fmt.Fprintf(a.Stderr, "waiting for an answer from %s%s; what doesn't answer is asked again for about a minute\n", strings.Join(sources, ", "), at)
+	})
+	return func() { t.Stop() }
 }
 
 // collectProgress shows how far a run is, on a terminal only.

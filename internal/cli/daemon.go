@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -44,6 +45,9 @@ http://127.0.0.1:9464 has /metrics for Prometheus, /healthz and /readyz. The log
 				a.lakeDir = cfg.Lake
 			}
 			if check {
+				if err := a.checkLake(c.Context()); err != nil {
+					return err
+				}
 				_, err := fmt.Fprintf(a.Stdout, "%s: %d sources, nothing wrong\n", file, len(cfg.Sources))
 				return err
 			}
@@ -53,6 +57,18 @@ http://127.0.0.1:9464 has /metrics for Prometheus, /healthz and /readyz. The log
 	c.Flags().StringVar(&file, "config", "", "configuration `file`")
 	c.Flags().BoolVar(&check, "check", false, "only check the configuration")
 	return c
+}
+
+// checkLake tells whether the lake's name can be one's. Whether there is a lake already doesn't matter.
+func (a *app) checkLake(ctx context.Context) error {
+	l, err := a.openLake(ctx)
+	if errors.Is(err, lake.ErrNoLake) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 func readConfig(name string) (daemon.Config, error) {

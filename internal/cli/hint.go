@@ -42,6 +42,8 @@ var hints = []struct {
 	{is(syscall.ECONNREFUSED), "nothing answers there: check AWS_ENDPOINT_URL, and that the endpoint runs (aitrail local)"},
 	{is(os.ErrPermission), "check who owns the folder"},
 	{is(query.ErrTimeout), "give the query more time with --timeout, or have it read less: WHERE eventTime > now() - INTERVAL 1 DAY"},
+	{fieldsOf("calls"), "aitrail query 'DESCRIBE calls' shows the columns of calls; a member of one is chosen by its path, as requestParameters.modelId"},
+	{fieldsOf("events"), "aitrail query 'DESCRIBE events' shows the columns of events; a member of one is chosen by its path, as requestParameters.modelId"},
 	{as[*query.Error], "aitrail query 'DESCRIBE events' shows the columns; views are events, calls and log_files"},
 	{as[*daemon.ConfigError], "docs/daemon.md describes the file; aitrail daemon --config FILE --check tries it"},
 	{as[usageError], "aitrail help shows the commands, aitrail COMMAND --help its flags"},
@@ -54,6 +56,14 @@ func hint(err error) string {
 		}
 	}
 	return pulumiHint(err)
+}
+
+// fieldsOf tells whether a field is wrong that was asked of a view.
+func fieldsOf(view string) func(error) bool {
+	return func(err error) bool {
+		var e fieldError
+		return errors.As(err, &e) && e.view == view
+	}
 }
 
 // badCredentials tells whether AWS didn't accept who called.

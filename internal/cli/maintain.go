@@ -112,7 +112,7 @@ func (a *app) printMaintenance(r maintenance) error {
 		}
 		return a.printJSON(text)
 	}
-	columns := []string{"table", "expired_rows", "files_before", "files_after", "rows_rewritten", "bytes_written", "snapshots_forgotten"}
+	columns := []string{"table", "expired", "before", "after", "rows", "bytes", "snapshots"}
 	var rows [][]any
 	for _, c := range r.Compacted {
 		written := any(c.Bytes)

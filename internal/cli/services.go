@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -28,15 +30,44 @@ elimination, inferred, guess, not documented. Nothing was checked against a live
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.print(serviceTable())
+				columns, rows := serviceTable()
+				return a.printColumns(columns, rows, "service", "state", "event_source", "management", "data", "unknown", "data_event_types")
 			}
 			s, err := service(args[0])
 			if err != nil {
 				return err
 			}
-			return a.print(operationTable(s))
+			columns, rows := operationTable(s)
+			return a.printColumns(columns, rows, "operation", "class", "category", "category_grounding", "read_only", "data_event_types")
 		},
 	}
+}
+
+// printColumns prints all columns as JSON and CSV, and as a table some, their lists cut to what a line has room for.
+func (a *app) printColumns(columns []string, rows [][]any, some ...string) error {
+	if a.output != "table" {
+		return a.print(columns, rows)
+	}
+	for i, row := range rows {
+		short := make([]any, len(some))
+		for j, name := range some {
+			short[j] = row[slices.Index(columns, name)]
+			if list, ok := short[j].(string); ok {
+				short[j] = fewWords(list)
+			}
+		}
+		rows[i] = short
+	}
+	return a.print(some, rows)
+}
+
+// fewWords names the first of a list of names.
+func fewWords(list string) string {
+	names := strings.Split(list, " ")
+	if len(list) <= 45 || len(names) == 1 {
+		return list
+	}
+	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
 }
 
 // service finds a service by key.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"bufio"
 	"context"
 	"encoding/json"
@@ -426,13 +427,20 @@ func changes(list []live.Change) string {
 	var texts []string
 	for _, c := range list {
 		have, want := short(c.Have), short(c.Want)
-		if have == "" {
-			have = "none"
+		switch {
+		case c.Detail != "":
+			texts = append(texts, c.Property+": "+c.Detail)
+		case c.Property == "AdvancedEventSelectors" && have == "":
+			texts = append(texts, "event selectors to add: "+want)
+		case c.Property == "AdvancedEventSelectors" && want == "":
+			texts = append(texts, "event selectors too many: "+have)
+		case c.Property == "AdvancedEventSelectors":
+			texts = append(texts, "event selectors to change: "+want)
+		case have == "":
+			texts = append(texts, c.Property+": to be set to "+want)
+		default:
+			texts = append(texts, c.Property+": "+have+" → "+cmp.Or(want, "not set"))
 		}
-		if want == "" {
-			want = "none"
-		}
-		texts = append(texts, c.Property+": "+have+" → "+want)
 	}
 	return strings.Join(texts, "; ")
 }

@@ -24,6 +24,7 @@ const (
 	groupFar    = 15 * time.Minute
 	groupFarOff = time.Minute // between looks that go far
 	groupSince  = time.Hour
+	farShare    = 10 // a far look is waited for so many times as long as the last one took
 )
 
 // group reads a trail's log group in CloudWatch Logs with FilterLogEvents
@@ -31,14 +32,16 @@ const (
 // CloudTrail's records, one each; events over 256 KB are not among them.
 type group struct {
 	base
-	group  string // name
-	arn    string
-	region string
-	client *cloudwatchlogs.Client
-	keeper *keeper
-	seen   seen
-	high   time.Time // the latest timestamp seen
-	farAt  time.Time
+	group   string // name
+	arn     string
+	region  string
+	client  *cloudwatchlogs.Client
+	keeper  *keeper
+	seen    seen
+	high    time.Time // the latest timestamp seen
+	begun   time.Time // the latest that was seen when this process began, until a far look went well
+	farAt   time.Time // the end of the last far look
+	farTook time.Duration
 }
 
 func newGroup(b base, name string) (feed, error) {
@@ -86,11 +89,15 @@ func (g *group) open(ctx context.Context) (object.Store, error) {
 }
 
 func (g *group) once(ctx context.Context) error {
-	listed, err := g.look(ctx)
-	if listed != nil && err == nil {
-		g.fail(g.name, listed)
+	for range 2 { // what is new, and what came late
+		if listed, err := g.look(ctx); listed != nil || err != nil {
+			if err == nil {
+				g.fail(g.name, listed)
+			}
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 func (g *group) follow(ctx context.Context) error {
@@ -120,32 +127,39 @@ func (g *group) follow(ctx context.Context) error {
 	}
 }
 
-// from is where the next look begins.
-func (g *group) from() time.Time {
+// from is where the next look begins. The first one of a process is no far one: it would bring what is new last, and
+// processes that don't live long would never come to that.
+func (g *group) from() (t time.Time, far bool) {
 	now := g.now()
 	if g.high.IsZero() {
 		if span := g.keeper.span(""); span.known() {
-			g.high = span.To
+			g.high, g.begun = span.To, span.To
 		} else {
 			since := g.settings.Since
 			if since == 0 {
 				since = groupSince
 			}
-			return now.Add(-since)
+			return now.Add(-since), false
 		}
+	} else if since := now.Sub(g.farAt); since >= max(groupFarOff, farShare*g.farTook) || since < 0 {
+		high := g.high
+		if !g.begun.IsZero() && g.begun.Before(high) {
+			high = g.begun
+		}
+		g.seen.forget(high.Add(-groupFar))
+		return high.Add(-groupFar), true
 	}
-	if since := now.Sub(g.farAt); since >= groupFarOff || since < 0 {
-		g.farAt = now
-		g.seen.forget(g.high.Add(-groupFar))
-		return g.high.Add(-groupFar)
-	}
-	return g.high.Add(-groupNear)
+	return g.high.Add(-groupNear), false
 }
 
 // look reads the log group from where it was read to. listed is the source's error.
 func (g *group) look(ctx context.Context) (listed, err error) {
+	from, far := g.from()
+	if began := g.now(); far {
+		defer func() { g.farAt, g.farTook = g.now(), g.now().Sub(began) }()
+	}
 	pages := cloudwatchlogs.NewFilterLogEventsPaginator(g.client, &cloudwatchlogs.FilterLogEventsInput{
-		LogGroupName: &g.group, StartTime: aws.Int64(g.from().UnixMilli()),
+		LogGroupName: &g.group, StartTime: aws.Int64(from.UnixMilli()),
 	})
 	limit := g.now().Add(ahead)
 	for pages.HasMorePages() {
@@ -159,6 +173,9 @@ func (g *group) look(ctx context.Context) (listed, err error) {
 		if err := g.page(ctx, page.Events, limit); err != nil {
 			return nil, err
 		}
+	}
+	if far {
+		g.begun = time.Time{}
 	}
 	return nil, nil
 }

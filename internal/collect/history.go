@@ -41,11 +41,6 @@ func newHistory(b base, regions string) (feed, error) {
 	if regions != "" {
 		h.regions = strings.Split(regions, ",")
 	}
-	for _, r := range h.regions {
-		if r == "" {
-			return nil, fmt.Errorf("source %q names an empty Region", b.name)
-		}
-	}
 	return h, nil
 }
 

@@ -24,6 +24,12 @@ func kindOfSource(source string) (kind, rest string) {
 	return "", source
 }
 
+// OneByOne tells whether a source's events come one by one, and not in log files.
+func OneByOne(source string) bool {
+	kind, _ := kindOfSource(source)
+	return kind == groupScheme || kind == historyScheme
+}
+
 // CheckSource tells what is wrong with a source's name and settings. The error is *SettingError when it is a setting.
 func CheckSource(source string, s Settings) error {
 	kind, rest := kindOfSource(source)
@@ -43,8 +49,38 @@ func CheckSource(source string, s Settings) error {
 		}
 	case kind == groupScheme && rest == "":
 		return fmt.Errorf("source %q names no log group: logs:NAME or logs:ARN", source)
-	case kind == historyScheme && strings.ContainsAny(rest, " /:"):
-		return fmt.Errorf("source %q names no Regions: history: for AWS's default Region, or history:us-east-1,eu-west-1", source)
+	case kind == historyScheme && rest != "":
+		return checkRegions(source, strings.Split(rest, ","))
+	case kind == "":
+		return checkScheme(source)
+	}
+	return nil
+}
+
+func checkRegions(source string, names []string) error {
+	for _, name := range names {
+		nearest, ok := checkRegion(name)
+		switch {
+		case ok:
+		case len(nearest) > 0:
+			return fmt.Errorf("source %q: %q is no Region of AWS; did you mean %s?", source, name, strings.Join(nearest, " or "))
+		default:
+			return fmt.Errorf("source %q: %q is no Region of AWS: history: is for AWS's default Region, history:us-east-1,eu-west-1 for these", source, name)
+		}
+	}
+	return nil
+}
+
+// checkScheme tells of a source that no kind begins like.
+func checkScheme(source string) error {
+	scheme, rest, isURL := strings.Cut(source, "://")
+	switch {
+	case !isURL || scheme == "file":
+		return nil
+	case scheme != "s3":
+		return fmt.Errorf("source %q: no source begins with %s://; there are FOLDER, FILE, s3://BUCKET/PREFIX, sqs:URL, logs:GROUP and history:REGION", source, scheme)
+	case strings.Trim(rest, "/") == "" || strings.HasPrefix(rest, "/"):
+		return fmt.Errorf("source %q names no bucket: s3://BUCKET or s3://BUCKET/PREFIX", source)
 	}
 	return nil
 }

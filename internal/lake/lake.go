@@ -234,6 +234,9 @@ func (l *Lake) place(ctx context.Context, at string) error {
 	switch {
 	case !isURL:
 		root, err := filepath.Abs(at)
+		if info, statErr := os.Stat(root); statErr == nil && !info.IsDir() {
+			return fmt.Errorf("%s is no folder, and a lake is one", root)
+		}
 		l.d.root = filepath.ToSlash(root)
 		return err
 	case scheme == "glue" || strings.HasPrefix(scheme, "rest+"):

@@ -53,7 +53,7 @@ type bucket struct {
 func openBucket(ctx context.Context, rest string, p patience) (Store, error) {
 	name, key, _ := strings.Cut(rest, "/")
 	if name == "" {
-		return nil, errors.New("source s3:// names no bucket")
+		return nil, errors.New("source s3:// names no bucket: s3://BUCKET or s3://BUCKET/PREFIX")
 	}
 	client, err := newClient(ctx, name, p)
 	if err != nil {

@@ -120,7 +120,7 @@ func Open(ctx context.Context, source string) (Store, error) {
 		}
 		return openFolder(u.Path)
 	default:
-		return nil, fmt.Errorf("source %q: unknown scheme %q", source, scheme)
+		return nil, fmt.Errorf("source %q: unknown scheme %q: a source is a folder, a file or s3://BUCKET/PREFIX", source, scheme)
 	}
 }
 

@@ -40,9 +40,10 @@ type account struct {
 
 	steps    []Step
 	leftOut  []string
-	removing bool   // for Down: a key that is to be deleted is no fault
-	keyARN   string // of the set-up's own key, once it has been read or made
-	keyErr   error  // why it could not be read
+	made     []string // buckets
+	removing bool     // for Down: a key that is to be deleted is no fault
+	keyARN   string   // of the set-up's own key, once it has been read or made
+	keyErr   error    // why it could not be read
 }
 
 func newAccount(cfg aws.Config, s provision.Setup, progress func(Step)) *account {

@@ -189,6 +189,12 @@ func (a *account) apply(ctx context.Context, r provision.Resource) error {
 			step.Action, step.Changes = Unchanged, nil
 		}
 	}
+	switch {
+	case step.Action == Create && r.Kind == provision.KindBucket:
+		a.made = append(a.made, r.Name)
+	case step.Action == Unchanged && slices.Contains(a.made, r.Name): // what AWS gives to a new bucket is as it should be
+		step.Action = Create
+	}
 	a.done(step)
 	for _, name := range a.leftOut {
 		if r.Kind == provision.KindTrail {

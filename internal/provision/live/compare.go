@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"sort"
@@ -16,6 +17,7 @@ type Change struct {
 	Property string `json:"property"`
 	Have     string `json:"have"` // "" means that it isn't set
 	Want     string `json:"want"`
+	Detail   string `json:"detail,omitempty"` // of a policy: which statements differ, and in what
 }
 
 // difference compares what is wanted with what is there. Only what is wanted counts; of tags, only those wanted.
@@ -33,6 +35,9 @@ func difference(want, have provision.Properties) []Change {
 		if selectors, ok := w.([]provision.Selector); ok {
 			live, _ := h.([]provision.Selector)
 			c.Have, c.Want = differentSelectors(live, selectors), differentSelectors(selectors, live)
+		}
+		if isPolicy(name) && ok {
+			c.Detail = differentStatements(c.Have, c.Want)
 		}
 		changes = append(changes, c)
 	}
@@ -131,6 +136,61 @@ func plain(v any) any {
 		return v
 	}
 	return v
+}
+
+// differentStatements says which statements of a policy are missing, changed or too many, and of changed ones which members
+// are otherwise.
+func differentStatements(have, want string) string {
+	var h, w struct{ Statement any }
+	if json.Unmarshal([]byte(have), &h) != nil || json.Unmarshal([]byte(want), &w) != nil {
+		return ""
+	}
+	name := func(st any) string {
+		if sid := sidOf(st); sid != "" {
+			return "statement " + sid
+		}
+		return "a statement without Sid"
+	}
+	var list []string
+	left := asList(h.Statement)
+	for _, st := range asList(w.Statement) {
+		i := slices.IndexFunc(left, func(o any) bool { return sidOf(o) == sidOf(st) })
+		if i < 0 {
+			list = append(list, name(st)+" is missing")
+			continue
+		}
+		if members := differentMembers(left[i], st, ""); len(members) > 0 {
+			list = append(list, name(st)+" differs in "+strings.Join(members, ", "))
+		}
+		left = slices.Delete(slices.Clone(left), i, i+1)
+	}
+	for _, st := range left {
+		list = append(list, name(st)+" is not the set-up's")
+	}
+	return strings.Join(list, "; ")
+}
+
+// differentMembers names the members, by their paths, in which two values of a policy are not the same.
+func differentMembers(a, b any, path string) []string {
+	x, isMap := a.(map[string]any)
+	y, both := b.(map[string]any)
+	if !isMap || !both {
+		if reflect.DeepEqual(plain(normal(a)), plain(normal(b))) {
+			return nil
+		}
+		return []string{path}
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(joined(x, y))) {
+		list = append(list, differentMembers(x[name], y[name], strings.TrimPrefix(path+"."+name, "."))...)
+	}
+	return list
+}
+
+func joined(a, b map[string]any) map[string]any {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
 }
 
 // splitPolicy takes the statements whose Sid one of want's has out of a policy; others are the rest. Both keep their order.

@@ -50,8 +50,8 @@ const (
 )
 
 // controls are Security Hub's that ask something, and the requirements of the CIS AWS Foundations Benchmark that AWS's
-// documentation relates them to: https://docs.aws.amazon.com/securityhub/latest/userguide/cloudtrail-controls.html and
-// cis-aws-foundations-benchmark.html beside it. The numbers are of v5.0.0 where that has the requirement.
+// documentation relates them to: https://docs.aws.amazon.com/securityhub/latest/userguide/cloudtrail-controls.html,
+// s3-controls.html, sqs-controls.html and cis-aws-foundations-benchmark.html beside it. The numbers are of v5.0.0 where that has the requirement.
 func controls(what about) []string {
 	switch what {
 	case regions:
@@ -163,6 +163,8 @@ func told(changes []Change) string {
 			list = append(list, c.Property+" is not "+want)
 		case want == "":
 			list = append(list, c.Property+" has more: "+have)
+		case c.Detail != "":
+			list = append(list, c.Property+": "+c.Detail)
 		case strings.HasPrefix(c.Want, "{"):
 			list = append(list, c.Property+" is another document")
 		default:
