@@ -99,7 +99,7 @@ back, and what was changed around it. AWS CloudTrail is where those calls are wr
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	f := root.PersistentFlags()
-	f.StringVar(&a.lakeDir, "lake", "", "the lake's `folder`, or s3://bucket/prefix (default $AITRAIL_LAKE, else aitrail/lake in the user's data folder)")
+	f.StringVar(&a.lakeDir, "lake", "", "the lake's `folder`, s3://bucket/prefix, glue://database or rest+https://host/path?namespace=name (default $AITRAIL_LAKE, else aitrail/lake in the user's data folder)")
 	f.StringVarP(&a.output, "output", "o", "table", "`format` of what is printed: table, json or csv")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "log what is done, on stderr")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })

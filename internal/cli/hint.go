@@ -19,6 +19,9 @@ var hints = []struct {
 	hint string
 }{
 	{is(lake.ErrNoLake), "collect log files first: aitrail collect FOLDER|s3://BUCKET/PREFIX (or give the lake's folder with --lake)"},
+	{is(lake.ErrNoDatabase), "make it with aitrail up --lake-bucket NAME, or aws glue create-database; or is it in another Region (AWS_REGION)?"},
+	{is(lake.ErrDenied), "give a token in AITRAIL_CATALOG_TOKEN, or ID:SECRET in AITRAIL_CATALOG_CREDENTIAL: docs/formats/lake.md#catalogs"},
+	{noCatalog, "nothing answers there: check the catalog's address in --lake, and AWS_ENDPOINT_URL for glue://"},
 	{as[*lake.VersionError], "the lake was written by a newer aitrail: install that one, or collect into another folder with --lake"},
 	{is(collect.ErrNoLogFiles), "name a folder, file or s3://bucket/prefix with CloudTrail's .json.gz or .json log files in it"},
 	{is(syscall.ENOSPC), "free some space, or put the lake on another disk with --lake; what was committed is safe, and the same command goes on from there"},
@@ -70,6 +73,11 @@ func fieldsOf(view string) func(error) bool {
 func badCredentials(err error) bool {
 	return live.HasCode(err, "InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException", "SignatureDoesNotMatch",
 		"ExpiredToken", "ExpiredTokenException", "InvalidToken")
+}
+
+// noCatalog tells whether the catalog of a lake can't be reached.
+func noCatalog(err error) bool {
+	return errors.Is(err, lake.ErrCatalog) && errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // trailLimit tells whether a Region has as many trails as it takes.

@@ -603,5 +603,11 @@ func (a *app) printOutputs(outputs map[string]any) error {
 			list = append(list, []any{name, text})
 		}
 	}
-	return a.print([]string{"name", "value"}, list)
+	if err := a.print([]string{"name", "value"}, list); err != nil {
+		return err
+	}
+	if db, _ := outputs["database_name"].(string); db != "" {
+		fmt.Fprintf(a.Stderr, "for a lake that Athena queries too: aitrail collect --lake glue://%s SOURCE\n", db)
+	}
+	return nil
 }

@@ -141,6 +141,12 @@ func (a *app) checkpoints() (*checkpoints, error) {
 		if err != nil {
 			return nil, nil
 		}
+		if u, err := url.Parse(dir); err == nil { // a lake in a catalog is the same with its location and without
+			q := u.Query()
+			q.Del("location")
+			u.RawQuery = q.Encode()
+			dir = u.String()
+		}
 		dir = filepath.Join(data, "lakes", url.PathEscape(strings.TrimRight(dir, "/")))
 	}
 	return openCheckpoints(dir)

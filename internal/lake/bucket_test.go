@@ -9,60 +9,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
-
-	"github.com/aitrail/aitrail/internal/endpoint"
 	"github.com/aitrail/aitrail/internal/lake"
+	"github.com/aitrail/aitrail/internal/lake/laketest"
 )
 
-// s3 starts the endpoint with a bucket, behind a handler if there is one, and makes it the endpoint of the AWS SDK. It
-// returns the URL of a lake there.
-func s3(t *testing.T, front func(next http.Handler) http.Handler) string {
-	t.Helper()
-	dir := t.TempDir()
-	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
-	var handler http.Handler
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
-	t.Cleanup(server.Close)
-	e, err := endpoint.New(endpoint.Options{Dir: filepath.Join(dir, "aws"), URL: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	handler = e.Handler()
-	text, err := os.ReadFile(filepath.Join(dir, "aws", "aws.env"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "="); ok {
-			t.Setenv(name, strings.Trim(value, `'"`))
-		}
-	}
-	for name, value := range map[string]string{"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": ""} {
-		t.Setenv(name, value)
-	}
-	cfg, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := awss3.NewFromConfig(cfg, func(o *awss3.Options) { o.UsePathStyle = true })
-	if _, err := client.CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: aws.String("lake-bucket")}); err != nil {
-		t.Fatal(err)
-	}
-	if front != nil {
-		handler = front(e.Handler())
-	}
-	return "s3://lake-bucket/some/lake"
-}
+func s3(t *testing.T, f front) string { return laketest.Endpoint(t, f) }
 
 // TestRemotes keeps lakes in a bucket and in catalogs: commits, reads, verdicts, maintenance, from processes with caches of
 // their own.

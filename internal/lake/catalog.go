@@ -18,6 +18,9 @@ import (
 // ErrCatalog is returned when the catalog of a lake can't be asked, or refuses.
 var ErrCatalog = errors.New("catalog")
 
+// ErrDenied is returned when a REST catalog doesn't take the credentials, or there are none.
+var ErrDenied = errors.New("the catalog refuses the credentials")
+
 // ErrNoDatabase is returned for a database of AWS Glue that isn't there.
 var ErrNoDatabase = errors.New("no such database")
 

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -40,21 +39,11 @@ var remotes = map[string]func(*testing.T, front) func() string{
 		}
 	},
 	"glue": func(t *testing.T, f front) func() string {
-		root := s3(t, f)
-		cfg, err := config.LoadDefaultConfig(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		client, n := glue.NewFromConfig(cfg), 0
+		root, n := s3(t, f), 0
 		return func() string {
 			n++
 			db := fmt.Sprintf("lake_%d", n)
-			_, err := client.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: &gluetypes.DatabaseInput{
-				Name: &db, LocationUri: aws.String(root + "/" + db + "/"),
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
+			laketest.Database(t, db, root+"/"+db+"/")
 			return "glue://" + db
 		}
 	},
@@ -76,16 +65,10 @@ var remotes = map[string]func(*testing.T, front) func() string{
 // TestCatalogErrors says what is wrong with a lake's URL or its catalog.
 func TestCatalogErrors(t *testing.T) {
 	root := s3(t, nil)
-	cfg, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := glue.NewFromConfig(cfg)
 	for _, db := range []string{"empty", "other", "hive"} {
-		if _, err := client.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: &gluetypes.DatabaseInput{Name: &db}}); err != nil {
-			t.Fatal(err)
-		}
+		laketest.Database(t, db, "")
 	}
+	client := glue.NewFromConfig(laketest.Config(t))
 	if _, err := client.CreateTable(ctx, &glue.CreateTableInput{DatabaseName: aws.String("hive"), TableInput: &gluetypes.TableInput{Name: aws.String("events")}}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +93,7 @@ func TestCatalogErrors(t *testing.T) {
 		{at: "glue://other?location=s3://lake-bucket/elsewhere", says: "not at s3://lake-bucket/elsewhere"},
 		{at: "rest+ftp://host", says: "rest+https://HOST"},
 		{at: "rest+" + gone.URL + "?location=" + root, is: lake.ErrCatalog, says: "connection refused"},
-		{at: "rest+" + guarded.URL + "?location=" + root, is: lake.ErrCatalog, says: "not with these credentials"},
+		{at: "rest+" + guarded.URL + "?location=" + root, is: lake.ErrDenied, says: "not with these credentials"},
 		{at: "rest+http://user:hunter2@host?location=" + root, says: "AITRAIL_CATALOG_TOKEN"},
 		{at: "rest+" + guarded.URL + "?locaton=" + root, says: `"locaton"`},
 	} {
@@ -204,18 +187,11 @@ func TestMoto(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	cfg, err := config.LoadDefaultConfig(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	buckets := awss3.NewFromConfig(cfg, func(o *awss3.Options) { o.UsePathStyle = true })
+	buckets := awss3.NewFromConfig(laketest.Config(t), func(o *awss3.Options) { o.UsePathStyle = true })
 	if _, err := buckets.CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: aws.String("lake-bucket")}); err != nil {
 		t.Fatal(err)
 	}
-	client := glue.NewFromConfig(cfg)
-	if _, err := client.CreateDatabase(ctx, &glue.CreateDatabaseInput{DatabaseInput: &gluetypes.DatabaseInput{Name: aws.String("moto")}}); err != nil {
-		t.Fatal(err)
-	}
+	laketest.Database(t, "moto", "")
 	lifeOfLake(t, "glue://moto?location=s3://lake-bucket/some/lake")
 }
 

@@ -106,7 +106,10 @@ func (l *Lake) eachManifest(t *loaded, do func(iceberg.ManifestFile) error) erro
 	}
 	for _, m := range manifests {
 		if m.ManifestContent() != iceberg.ManifestContentData {
-			return errDeletes
+			if m.HasAddedFiles() || m.HasExistingFiles() {
+				return errDeletes
+			}
+			continue // all of its deletes have been taken out
 		}
 		if err := do(m); err != nil {
 			return err

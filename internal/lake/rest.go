@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go"
@@ -59,7 +60,7 @@ func openREST(ctx context.Context, a address) (tableCatalog, error) {
 	}
 	c, err := rest.NewCatalog(ctx, "aitrail", a.uri, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("REST %w %s: %w", ErrCatalog, a.uri, err)
+		return nil, fmt.Errorf("REST %w %s: %w", ErrCatalog, a.uri, denied(err))
 	}
 	return &restCatalog{ctx, c, a.namespace}, nil
 }
@@ -72,7 +73,17 @@ func (c *restCatalog) wrap(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("REST %w, namespace %v: %w", ErrCatalog, c.namespace, err)
+	return fmt.Errorf("REST %w, namespace %s: %w", ErrCatalog, strings.Join(c.namespace, "."), denied(err))
+}
+
+// denied adds ErrDenied to an error that says so.
+func denied(err error) error {
+	for _, is := range []error{rest.ErrUnauthorized, rest.ErrForbidden, rest.ErrAuthorizationExpired, rest.ErrOAuthError} {
+		if errors.Is(err, is) {
+			return fmt.Errorf("%w: %w", ErrDenied, err)
+		}
+	}
+	return err
 }
 
 // locate implements tableCatalog.
@@ -91,7 +102,7 @@ func (c *restCatalog) locate(name string) (string, bool, error) {
 func (c *restCatalog) load(name, _ string) (version, error) {
 	t, err := c.c.LoadTable(c.ctx, c.ident(name))
 	if errors.Is(err, icecatalog.ErrNoSuchTable) {
-		return version{}, fmt.Errorf("%w: the REST catalog has no table %s in namespace %v", ErrNoLake, name, c.namespace)
+		return version{}, fmt.Errorf("%w: the REST catalog has no table %s in namespace %s", ErrNoLake, name, strings.Join(c.namespace, "."))
 	}
 	if err != nil {
 		return version{}, c.wrap(err)

@@ -95,6 +95,12 @@ var logs = []struct {
 func newLake(t testing.TB) *lake.Lake {
 	t.Helper()
 	l := emptyLake(t)
+	fill(t, l)
+	return l
+}
+
+func fill(t testing.TB, l *lake.Lake) {
+	t.Helper()
 	for _, f := range logs {
 		b := l.NewBatch()
 		w := b.File(lake.LogFile{Object: f.object, Size: 1000, Kind: cloudtrail.KindLog, Account: "111122223333", Region: "us-east-1"})
@@ -121,7 +127,6 @@ func newLake(t testing.TB) *lake.Lake {
 	if _, err := b.Commit(ctx); err != nil {
 		t.Fatal(err)
 	}
-	return l
 }
 
 func emptyLake(t testing.TB) *lake.Lake {
