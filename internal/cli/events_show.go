@@ -83,6 +83,7 @@ type lineage struct {
 	index         int64  // of the record, from 0
 	verdict, note string
 	live          string // what it came from one by one; the log file is another's then, if there is one
+	failed        error  // why it could not be looked for
 }
 
 func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*lineage, error) {
@@ -109,13 +110,19 @@ func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*linea
 	switch {
 	case isLive(at.object):
 		event.id, at.live = at.id, at.object
-		files, err := filesOf(ctx, db, []liveEvent{event})
-		if err != nil {
-			return nil, err
+		looking, cancel := context.WithTimeoutCause(ctx, rawTime, errors.New("it took too long"))
+		defer cancel()
+		files, err := filesOf(looking, db, []liveEvent{event})
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
+		at.failed = err
 		file, ok := files[event]
 		if !ok {
 			at.object, at.note = "", "it came one by one: no digest speaks of it"
+			if err != nil {
+				at.note = "it came one by one, and its log file could not be looked for"
+			}
 			return at, nil
 		}
 		at.object, at.index, at.verdict, at.note = file.object, file.index, file.verdict, file.note
@@ -140,6 +147,9 @@ func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*linea
 
 // raw reads the record in its log file.
 func (at *lineage) raw(ctx context.Context) (string, error) {
+	if at.object == "" && at.failed != nil {
+		return "", fmt.Errorf("event %s came one by one, from %s, and its log file could not be looked for: %w", at.id, at.live, at.failed)
+	}
 	if at.object == "" {
 		return "", fmt.Errorf("event %s came one by one, from %s: the lake knows no log file of it", at.id, at.live)
 	}
