@@ -128,7 +128,7 @@ func (a *app) collected(dir string, r collect.Report, verified []verification, e
 		fmt.Fprintf(a.Stderr, "quarantined: %s: %s\n", q.Object, q.Reason)
 	}
 	for _, f := range r.Errors {
-		fmt.Fprintf(a.Stderr, "not read: %s: %s\n", f.Object, f.Cause)
+		fmt.Fprintf(a.Stderr, "not read: %s: %s\n", f.Object, strings.TrimPrefix(f.Cause, f.Object+": "))
 	}
 	switch {
 	case err != nil:

@@ -194,8 +194,8 @@ func TestFollowQueue(t *testing.T) {
 			}
 		}
 	}
-	if len(reasons) != 3 || r.Sources()[0].Poison != 3 {
-		t.Errorf("quarantine has %v, %+v", reasons, r.Sources())
+	if len(reasons) != 3 || r.Sources()[0].Poison != 3 || r.Report().Failed > 0 {
+		t.Errorf("quarantine has %v, %+v; %d could not be read", reasons, r.Sources(), r.Report().Failed)
 	}
 }
 

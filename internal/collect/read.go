@@ -61,6 +61,11 @@ func (w *worker) read(ctx context.Context, j job) error {
 		default:
 			err = transfer.err
 		}
+		if j.unlisted && errors.Is(err, object.ErrNotExist) { // its message goes to quarantine
+			w.c.settle(j, isLogFile)
+			j.finish(err)
+			return nil
+		}
 		w.c.fail(j.source, j.url, err)
 		if w.c.live != nil { // the others print what failed when they end
 			w.c.opts.Log.Warn("log file not read", "object", j.url, "cause", err)
