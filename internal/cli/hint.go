@@ -19,6 +19,7 @@ var hints = []struct {
 	hint string
 }{
 	{is(lake.ErrNoLake), "collect log files first: aitrail collect FOLDER|s3://BUCKET/PREFIX (or give the lake's folder with --lake)"},
+	{is(lake.ErrTaken), "give that lake by its own URL (glue://DATABASE, rest+https://HOST/PATH, or the folder or bucket), or make this one elsewhere"},
 	{is(lake.ErrNoDatabase), "make it with aitrail up --lake-bucket NAME, or aws glue create-database; or is it in another Region (AWS_REGION)?"},
 	{is(lake.ErrDenied), "give a token in AITRAIL_CATALOG_TOKEN, or ID:SECRET in AITRAIL_CATALOG_CREDENTIAL: docs/formats/lake.md#catalogs"},
 	{noCatalog, "nothing answers there: check the catalog's address in --lake, and AWS_ENDPOINT_URL for glue://"},

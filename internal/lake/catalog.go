@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -62,8 +63,9 @@ type address struct {
 // restOptions are the parameters of a REST catalog's URL that are for the catalog.
 var restOptions = []string{"warehouse", "oauth2-server-uri", "scope", "audience", "resource", "sigv4"}
 
-// withoutSecrets is an address that may be shown: a URL without the credentials that somebody wrote into it.
+// withoutSecrets is an address that may be shown: a URL without what credentials may have been written into.
 func withoutSecrets(at string) string {
+	at, _, _ = strings.Cut(at, "?")
 	scheme, rest, isURL := strings.Cut(at, "://")
 	host, path, slash := strings.Cut(rest, "/")
 	if i := strings.LastIndexByte(host, '@'); isURL && i >= 0 {
@@ -187,6 +189,23 @@ func (l *Lake) openFiles(ctx context.Context, location string) (err error) {
 		return fmt.Errorf("the lake's files are at %q: only s3:// and file:// are supported", location)
 	}
 	return nil
+}
+
+// ErrTaken is returned for a lake that is to be made where another one's files are.
+var ErrTaken = errors.New("the files of another lake are there")
+
+// lakeOfAnother tells whether the folder has metadata of a table that something else names: a lake in a catalog, for one that
+// files would tell, and the other way round. Two lakes would take each other's files for orphans. What a catalog's first commit
+// left that was cut off is none.
+func (l *Lake) lakeOfAnother() error {
+	return l.d.list(l.metadataDir(Events), func(path string, _ int64, _ time.Time) error {
+		numbered := metadataNumber.FindStringSubmatch(path)
+		files := metadataName.MatchString(path)
+		if l.catalog != nil && (files || numbered != nil && strings.Trim(numbered[1], "0") != "") || l.catalog == nil && numbered != nil {
+			return fmt.Errorf("%w: %s", ErrTaken, path)
+		}
+		return nil
+	})
 }
 
 // cataloged is one table of a tableCatalog. It is what iceberg-go commits through.

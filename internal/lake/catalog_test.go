@@ -76,7 +76,8 @@ func TestCatalogErrors(t *testing.T) {
 	defer guarded.Close()
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	create(t, "glue://other?location="+root)
+	commit(t, create(t, "glue://other?location="+root), first...)
+	create(t, root+"-files")
 
 	for _, c := range []struct {
 		at   string
@@ -91,6 +92,10 @@ func TestCatalogErrors(t *testing.T) {
 		{at: "glue://empty?location=/tmp/lake", says: "s3://BUCKET/PREFIX"},
 		{at: "glue://hive", says: "isn't an Iceberg table"},
 		{at: "glue://other?location=s3://lake-bucket/elsewhere", says: "not at s3://lake-bucket/elsewhere"},
+		{at: "glue://empty?location=" + root, is: lake.ErrTaken, says: root},
+		{at: "glue://empty?location=" + root + "-files", is: lake.ErrTaken, says: "v1.metadata.json"},
+		{at: root, is: lake.ErrTaken, says: ".metadata.json"},
+		{at: "rest+http://host?location=" + root + "&token=hunter2", says: `"token"`},
 		{at: "rest+ftp://host", says: "rest+https://HOST"},
 		{at: "rest+" + gone.URL + "?location=" + root, is: lake.ErrCatalog, says: "connection refused"},
 		{at: "rest+" + guarded.URL + "?location=" + root, is: lake.ErrDenied, says: "not with these credentials"},

@@ -139,8 +139,8 @@ func (g *glueCatalog) create(name string, meta table.Metadata) error {
 	return g.wrap(err)
 }
 
-// metadataNumber is the number that names of metadata files begin with.
-var metadataNumber = regexp.MustCompile(`/([0-9]{1,9})-[^/]*$`)
+// metadataNumber is the number that names of metadata files begin with, where a catalog has them.
+var metadataNumber = regexp.MustCompile(`/([0-9]{1,9})-[^/]*\.metadata\.json$`)
 
 // write writes a metadata file, which no entry names yet.
 func (g *glueCatalog) write(name string, meta table.Metadata, before string) (string, error) {

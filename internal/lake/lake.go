@@ -273,6 +273,12 @@ func (l *Lake) create(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	if err := l.lakeOfAnother(); err != nil {
+		if _, loadErr := l.events.load(); loadErr == nil {
+			return nil // somebody has just made it
+		}
+		return err
+	}
 	for _, name := range append(slices.Clone(sideTables), LogFiles, Events) {
 		if err := l.createTable(name); err != nil {
 			return err
