@@ -185,7 +185,7 @@ func (a *app) queryCommand() *cobra.Command {
 	var opts query.Options
 	c := &cobra.Command{
 		Use:   "query SQL",
-		Short: "Answer a SELECT over the views events, calls and log_files",
+		Short: "Answer a SELECT over the views calls, events, invocations, log_files and digests",
 		Long: `Run one reading SQL statement (DuckDB's SQL) over the lake. Views: events (every event, CloudTrail's columns and the
 normal form), calls (AI calls, one row a call), log_files (what was collected, with digest verdicts). DESCRIBE calls
 shows a view's columns. SQL can't write, and can't reach files or the network.`,

@@ -24,6 +24,7 @@ import (
 func (a *app) collectCommand() *cobra.Command {
 	var skip, follow bool
 	var buckets []string
+	var prompts string
 	var p proving
 	c := &cobra.Command{
 		Use:   "collect SOURCE…",
@@ -40,6 +41,9 @@ a restart it goes on where it was. aitrail daemon does the same from a configura
 
 Of sources with digests the log files are verified as they come (see aitrail verify), and the lake keeps each one's
 verdict: verified, pending until the next digest, unverifiable, failed. The events of failed log files are kept too.
+
+Amazon Bedrock's model invocation logs, in a bucket, a folder or a log group, go to the table invocations, without the
+prompts and answers that are in them unless --prompts keep is set.
 
 Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn't be read at all.`,
 		Example: "  aitrail collect ./logs\n  aitrail collect s3://my-trail-bucket/cloudtrail\n  aitrail collect --follow s3://my-trail-bucket/cloudtrail logs:my-trail",
@@ -77,6 +81,9 @@ Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn'
 				debug.SetMemoryLimit(collect.MemoryLimit())
 			}
 			opts := collect.Options{Log: log, Now: a.Now, Settings: map[string]collect.Settings{}}
+			if opts.KeepPrompts, err = keepPrompts(prompts); err != nil {
+				return err
+			}
 			for _, source := range args {
 				opts.Settings[source] = sourceSettings(source, buckets)
 			}
@@ -103,9 +110,18 @@ Exit code 3 when log files went to quarantine or don't hold, 1 when some couldn'
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until stopped, and collect what comes")
 	c.Flags().StringArrayVar(&buckets, "bucket", nil, "`name` of a bucket that messages of sqs: sources may name; once for each")
+	c.Flags().StringVar(&prompts, "prompts", "drop", "`drop or keep` prompts and answers of model invocation logs; dropped, no byte of them is stored")
 	c.Flags().BoolVar(&skip, "no-verify", false, "don't verify what was collected against its digests")
 	c.Flags().StringVar(&p.keyFile, "keys", "", "`file` with public keys, as `aws cloudtrail list-public-keys` prints them")
 	return c
+}
+
+// keepPrompts reads the flag --prompts.
+func keepPrompts(flag string) (bool, error) {
+	if flag != "drop" && flag != "keep" {
+		return false, usagef("--prompts %s: it is drop or keep", flag)
+	}
+	return flag == "keep", nil
 }
 
 // sourceSettings are those of a source given on the command line.
@@ -163,8 +179,12 @@ func (a *app) printReport(dir string, r collect.Report, verified []verification)
 			what = thousands(r.Quarantined) + " messages quarantined: "
 		}
 	}
-	_, err := fmt.Fprintf(a.Stdout, "collected %s%s events (%s duplicates), %s AI calls, in %s\nlake %s\n",
-		what, thousands(r.Events), thousands(r.Duplicates), thousands(r.AICalls), r.Elapsed.Round(time.Millisecond), dir)
+	invocations := ""
+	if r.Invocations > 0 {
+		invocations = ", " + thousands(r.Invocations) + " invocations of models"
+	}
+	_, err := fmt.Fprintf(a.Stdout, "collected %s%s events (%s duplicates), %s AI calls%s, in %s\nlake %s\n",
+		what, thousands(r.Events), thousands(r.Duplicates), thousands(r.AICalls), invocations, r.Elapsed.Round(time.Millisecond), dir)
 	return err
 }
 

@@ -35,7 +35,7 @@ func (a *app) facts(ctx context.Context, db *query.DB) (*coverage.Facts, error) 
 	}
 	f.Arrived, f.History = saved.Arrived, coverage.NewHistory(log.Events, saved.Trails)
 	err = each(ctx, db, `SELECT coalesce(account, ''), coalesce(region, ''), count(*), min(first_event), max(last_event)
-		FROM log_files WHERE status = 'collected' GROUP BY ALL ORDER BY ALL`, func(v []any) {
+		FROM log_files WHERE status = 'collected' AND `+query.OfEvents+` GROUP BY ALL ORDER BY ALL`, func(v []any) {
 		files := coverage.Files{Place: coverage.Place{Account: query.Text(v[0]), Region: query.Text(v[1])}}
 		files.LogFiles, _ = v[2].(int64)
 		files.First, _ = v[3].(time.Time)
@@ -119,7 +119,7 @@ func trailEvents(ctx context.Context, db *query.DB, known trailLog) (trailLog, e
 	now := trailLog{Until: known.Until, Events: slices.Clone(known.Events)}
 	var first time.Time
 	err := each(ctx, db, `SELECT min(first_event), max(collected_at) FROM log_files
-		WHERE status = 'collected' AND collected_at > CAST(? AS TIMESTAMPTZ)`, func(v []any) {
+		WHERE status = 'collected' AND `+query.OfEvents+` AND collected_at > CAST(? AS TIMESTAMPTZ)`, func(v []any) {
 		first, _ = v[0].(time.Time)
 		if at, ok := v[1].(time.Time); ok {
 			now.Until = at.UTC()

@@ -83,7 +83,7 @@ func readConfig(name string) (daemon.Config, error) {
 func (a *app) daemon(ctx context.Context, cfg daemon.Config) error {
 	log := a.logFrom(cfg.Level, cfg.JSON)
 	opts := daemon.Options{
-		Sources: cfg.Sources, Collect: collect.Options{Settings: cfg.Settings, Log: log, Now: a.Now},
+		Sources: cfg.Sources, Collect: collect.Options{Settings: cfg.Settings, KeepPrompts: cfg.Prompts, Log: log, Now: a.Now},
 		VerifyEvery: cfg.Verify, MaintainEvery: cfg.Maintain, Log: log, Now: a.Now,
 	}
 	if cfg.Token != "" {

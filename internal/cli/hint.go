@@ -48,7 +48,7 @@ var hints = []struct {
 	{is(query.ErrTimeout), "give the query more time with --timeout, or have it read less: WHERE eventTime > now() - INTERVAL 1 DAY"},
 	{fieldsOf("calls"), "aitrail query 'DESCRIBE calls' shows the columns of calls; a member of one is chosen by its path, as requestParameters.modelId"},
 	{fieldsOf("events"), "aitrail query 'DESCRIBE events' shows the columns of events; a member of one is chosen by its path, as requestParameters.modelId"},
-	{as[*query.Error], "aitrail query 'DESCRIBE events' shows the columns; views are events, calls and log_files"},
+	{as[*query.Error], "aitrail query 'DESCRIBE events' shows the columns; views are calls, events, invocations, log_files and digests"},
 	{as[*daemon.ConfigError], "docs/daemon.md describes the file; aitrail daemon --config FILE --check tries it"},
 	{as[usageError], "aitrail help shows the commands, aitrail COMMAND --help its flags"},
 }

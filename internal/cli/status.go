@@ -46,7 +46,7 @@ func (a *app) statusReport(ctx context.Context, db *query.DB) (*statusReport, er
 	for _, hours := range []int{1, 24} {
 		r := rate{Hours: hours}
 		err := each(ctx, db, `SELECT count(*), CAST(coalesce(sum(events), 0) AS BIGINT) FROM log_files
-			WHERE status = 'collected' AND collected_at > CAST(? AS TIMESTAMPTZ)`, func(v []any) {
+			WHERE status = 'collected' AND `+query.OfEvents+` AND collected_at > CAST(? AS TIMESTAMPTZ)`, func(v []any) {
 			r.LogFiles, _ = v[0].(int64)
 			r.Events, _ = v[1].(int64)
 		}, a.Now().Add(-time.Duration(hours)*time.Hour).UTC())
@@ -98,6 +98,9 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 	}
 	fmt.Fprintf(a.Stdout, "lake %s\n%s events in %s (%s data files) from %s log files; %s duplicates left out; %s in quarantine\n",
 		dir, thousands(s.Rows), size(s.Bytes), thousands(s.DataFiles), thousands(s.LogFiles), thousands(s.Duplicates), thousands(s.Quarantined))
+	if s.Digests+s.Invocations > 0 {
+		fmt.Fprintf(a.Stdout, "besides %s digests and %s invocations of models\n", thousands(s.Digests), thousands(s.Invocations))
+	}
 	if !s.First.IsZero() {
 		fmt.Fprintf(a.Stdout, "events from %s to %s\n", s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
 	}

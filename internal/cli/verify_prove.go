@@ -59,8 +59,13 @@ func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving)
 		opts.Again = open.since
 	}
 	arrived := newArrivals(points, url, p.full)
-	opts.Digest = arrived.digest
 	var verdicts []lake.Verdict
+	opts.Digest = func(v digest.DigestVerdict) {
+		object := src.store.URL(v.Path)
+		delete(open.objects, object)
+		arrived.digest(v)
+		verdicts = append(verdicts, lake.Verdict{Object: object, Verdict: string(v.Verdict), Note: v.Reason})
+	}
 	opts.LogFile = func(v digest.FileVerdict) {
 		object := src.store.URL(v.Path)
 		delete(open.objects, object)
@@ -217,7 +222,8 @@ func (a *app) fromLake(ctx context.Context, l *lake.Lake, url string, points *ch
 	}
 	open.objects = map[string]string{}
 	rows, err := db.Query(ctx, `SELECT object, coalesce(verdict, '') FROM log_files
-		WHERE status = 'collected' AND coalesce(verdict, '') IN ('', 'pending') AND starts_with(object, ?)`, url)
+		WHERE status = 'collected' AND coalesce(kind, '') <> 'BedrockModelInvocationLogs'
+		AND coalesce(verdict, '') IN ('', 'pending') AND starts_with(object, ?)`, url)
 	if err != nil {
 		return nil, open, err
 	}

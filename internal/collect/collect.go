@@ -25,6 +25,10 @@ type Options struct {
 	BatchBytes  int64         // bytes of log file text after which a batch is committed; 0: 1 GiB
 	BatchAge    time.Duration // age at which a batch is committed when a log file ends; 0: a minute
 
+	// KeepPrompts keeps what model invocation logs have of prompts, answers and the callers' metadata. Nothing of them is written
+	// anywhere otherwise.
+	KeepPrompts bool
+
 	Progress func(Progress)   // called at most ten times a second, and at the end; from one goroutine at a time
 	Log      *slog.Logger     // nothing is logged when nil
 	Now      func() time.Time // the clock; time.Now when nil

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
+	"github.com/aitrail/aitrail/internal/lake"
 )
 
 // content is what reading an object to its end told.
@@ -17,12 +19,12 @@ type content struct {
 	sha256   string
 	inflated int64
 	zipped   bool
-	events   int64
+	events   int64 // or invocations
 	first    time.Time
 	last     time.Time
-	kind     cloudtrail.Kind // by its first event; "" without events
-	account  string          // of its first event
-	region   string          // of its first event
+	kind     cloudtrail.Kind // by its first record; "" without records
+	account  string          // of its first record
+	region   string          // of its first record
 	what     nature
 }
 
@@ -42,13 +44,30 @@ type reader struct {
 	limit   int64
 }
 
-// decode reads an object and calls emit for each event, in order. The events and their
-// strings are valid until emit returns. The error is a *faultError (the content can't be read whole; what is known of it is returned all
-// the same), a *transferError, or emit's.
-func (r *reader) decode(body io.Reader, emit func(e *cloudtrail.Event, index int) error) (content, error) {
+// sink takes what an object holds: events, invocations, or the text of a digest. Its errors are decode's. What it is given, and
+// its strings, are valid until it returns.
+type sink struct {
+	event      func(e *cloudtrail.Event, index int) error
+	invocation func(v *cloudtrail.Invocation, index int) error
+	digest     func(text []byte) error
+}
+
+// decode reads an object, whose name says that it is of a kind, or "", and hands on what it holds, in order. The error is a
+// *faultError (the content can't be read whole; what is known of it is returned all the same), a *transferError, or the sink's.
+func (r *reader) decode(body io.Reader, named cloudtrail.Kind, to sink) (content, error) {
 	r.text.reset(body, r.limit)
 	c := content{zipped: r.text.zipped}
-	err := r.events(&c, emit)
+	var err error
+	switch head := r.text.peek(); {
+	case looksLikeLogFile(head):
+		err = r.events(&c, to.event)
+	case looksLikeInvocations(head), named == cloudtrail.KindInvocations:
+		err = r.invocations(&c, to.invocation)
+	case looksLikeDigest(head), named == cloudtrail.KindDigest:
+		err = r.digest(&c, to.digest)
+	default:
+		err = r.events(&c, to.event)
+	}
 	if transfer := r.text.stored.err; transfer != nil {
 		return c, transfer
 	}
@@ -117,10 +136,15 @@ func natureOf(head []byte) nature {
 	switch {
 	case len(head) == 0 || looksLikeLogFile(head):
 		return isLogFile
-	case bytes.Contains(head, []byte(`"digestEndTime"`)) && bytes.Contains(head, []byte(`"digestS3Bucket"`)):
+	case looksLikeDigest(head):
 		return isDigest
 	}
 	return isOther
+}
+
+// looksLikeDigest tells whether text begins as digests do.
+func looksLikeDigest(head []byte) bool {
+	return bytes.Contains(head, []byte(`"digestEndTime"`)) && bytes.Contains(head, []byte(`"digestS3Bucket"`))
 }
 
 // looksLikeLogFile tells whether text begins as log files do.
@@ -141,6 +165,64 @@ func kindOf(e *cloudtrail.Event) cloudtrail.Kind {
 		return cloudtrail.KindAggregated
 	}
 	return cloudtrail.KindLog
+}
+
+// looksLikeInvocations tells whether text begins as model invocation logs do.
+func looksLikeInvocations(head []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(head, " \t\r\n"), []byte("{")) && bytes.Contains(head, []byte(`"ModelInvocationLog"`))
+}
+
+// invocations reads the text as a model invocation log: a record a line. No fault has a byte of a record in it.
+func (r *reader) invocations(c *content, emit func(v *cloudtrail.Invocation, index int) error) error {
+	c.what, c.kind = isLogFile, cloudtrail.KindInvocations
+	lines := bufio.NewScanner(r.text)
+	lines.Buffer(nil, cloudtrail.MaxRecord)
+	for lines.Scan() {
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		var v cloudtrail.Invocation
+		if err := v.Decode(line); err != nil {
+			return fault("record %d: %v", c.events, err)
+		}
+		if c.events == 0 {
+			c.account, c.region = v.AccountID, v.Region
+		}
+		c.first, c.last = widen(c.first, c.last, v.Time, v.Time)
+		if err := emit(&v, int(c.events)); err != nil {
+			return &emitError{err}
+		}
+		c.events++
+	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return fault("record %d: longer than %d bytes", c.events, cloudtrail.MaxRecord)
+	case err != nil:
+		return err // the text's: a fault, or the transfer's
+	case c.events == 0:
+		return fault("empty")
+	}
+	return nil
+}
+
+// digest reads the text as a digest.
+func (r *reader) digest(c *content, emit func(text []byte) error) error {
+	c.what, c.kind = isDigest, cloudtrail.KindDigest
+	text, err := io.ReadAll(io.LimitReader(r.text, lake.MaxDigest+1))
+	if err != nil {
+		return err // the text's: a fault, or the transfer's
+	}
+	if len(text) == 0 {
+		return fault("empty")
+	}
+	switch err := emit(text); {
+	case errors.Is(err, lake.ErrDigest):
+		return fault("%v", err)
+	case err != nil:
+		return &emitError{err}
+	}
+	return nil
 }
 
 // emitError marks an error of decode's caller.

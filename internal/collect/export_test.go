@@ -29,7 +29,10 @@ func NewDecoder(limit int64) *Decoder {
 
 // Decode opens, inflates and decodes an object, which is in memory if it is a bytes.Buffer. The error is the transfer's or emit's.
 func (d *Decoder) Decode(body io.Reader, emit func(e *cloudtrail.Event, index int) error) (Decoded, error) {
-	c, err := d.decode(body, emit)
+	c, err := d.decode(body, "", sink{event: emit,
+		invocation: func(*cloudtrail.Invocation, int) error { return nil },
+		digest:     func([]byte) error { return nil },
+	})
 	out := Decoded{
 		Size: c.size, Inflated: c.inflated, Events: c.events, SHA256: c.sha256, Zipped: c.zipped, Kind: c.kind,
 		Nature: map[nature]string{isLogFile: "log file", isDigest: "digest", isOther: "other"}[c.what],

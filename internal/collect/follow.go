@@ -110,7 +110,7 @@ type SourceStatus struct {
 	Failed   time.Time // last time that a look went wrong
 	Newest   time.Time // latest eventTime that came from it
 	Events   int64     // events that came from it, duplicates included
-	Places   int       // accounts and Regions whose log files are followed, when laid out as CloudTrail delivers
+	Places   int       // folders of one account, kind and Region that are followed, when laid out as CloudTrail delivers
 	Backfill int       // months of them still to be read back
 	Listings int64     // requests for listings of its bucket
 	Swept    time.Time // when the place that was listed whole the longest ago was

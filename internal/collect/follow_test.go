@@ -139,13 +139,13 @@ func TestFollowBucket(t *testing.T) {
 		}
 	}
 	s.Add(want...)
-	s.Add("AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/03/01/x.json.gz", "AWSLogs/111122223333/Config/us-east-1/x", "other/1")
+	s.Add("AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/03/01/x.txt", "AWSLogs/111122223333/Config/us-east-1/x", "other/1")
 	dir := t.TempDir()
 	l := newLake(t, dir)
 	const source = "s3://trail"
 	r := follow(t, l, fast(source), source)
 	r.collected(int64(len(want)))
-	r.until("the end of backfill", func() bool { s := r.Sources()[0]; return s.Ready && s.Backfill == 0 && s.Digests && s.Places == 2 })
+	r.until("the end of backfill", func() bool { s := r.Sources()[0]; return s.Ready && s.Backfill == 0 && s.Digests && s.Places == 3 })
 	more := []string{
 		key("111122223333", "us-east-1", noon.Add(time.Minute), 90),
 		key("111122223333", "us-east-1", noon.Add(-30*time.Minute), 91), // late

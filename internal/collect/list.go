@@ -21,7 +21,7 @@ type job struct {
 	info   object.Info
 	url    string
 	key    cloudtrail.Key
-	named  bool // the name says that it is a log file: then it is one, and broken if it can't be read
+	named  bool // the name says that it is a log file or a digest: then it is one, and broken if it can't be read
 
 	unlisted bool        // info is what a message said of it, which may be nothing
 	done     func(error) // see finish; nil when nobody waits
@@ -98,7 +98,7 @@ func (c *collector) list(ctx context.Context, to chan<- job) error {
 func (c *collector) found(ctx context.Context, j job, to chan<- job) error {
 	c.progress.add(func(p *Progress) { p.Objects++ })
 	what := classify(&j)
-	if what == isLogFile {
+	if what != isOther {
 		have, err := c.lake.Collected(ctx, j.url, j.info.Size, j.info.ETag)
 		if err != nil {
 			return err
@@ -182,10 +182,20 @@ func (h *byTime) Pop() any {
 // skip counts a log file that the lake has; an error is the lake's, and ends the run.
 func (c *collector) skip(j job, err error) {
 	if err == nil {
-		c.count(func(r *Report) { r.Skipped++ })
-		c.settle(j, isLogFile)
+		if j.nature() == isLogFile {
+			c.count(func(r *Report) { r.Skipped++ })
+		}
+		c.settle(j, j.nature())
 		j.finish(nil)
 	}
+}
+
+// nature is what the object's name says that it is, as far as it is to be read.
+func (j *job) nature() nature {
+	if j.key.Kind == cloudtrail.KindDigest {
+		return isDigest
+	}
+	return isLogFile
 }
 
 // settle counts an object that is dealt with.
@@ -210,12 +220,21 @@ func (c *collector) settle(j job, what nature) {
 // awsName is how AWS services name the files they deliver: 111122223333_Config_us-east-1_….json.gz.
 var awsName = regexp.MustCompile(`^[0-9]{12}_([A-Za-z][A-Za-z0-9-]*)_`)
 
-// classify says by its name whether an object is a log file (or has to be opened to know), a digest or something else.
+// classify says by its name whether an object is a log file (or has to be opened to know), a digest or something else, which isn't
+// read.
 func classify(j *job) nature {
 	name := path.Base(j.info.Key)
 	key, ok := cloudtrail.ParseKey(j.info.Key)
+	if k, ok := cloudtrail.ParseInvocationKey(j.info.Key); ok {
+		if k.Body {
+			return isOther // a prompt or an answer: it isn't even opened
+		}
+		j.key, j.named = cloudtrail.Key{Account: k.Account, Region: k.Region, Kind: cloudtrail.KindInvocations, Time: k.Time}, true
+		return isLogFile
+	}
 	switch aws := awsName.FindStringSubmatch(name); {
 	case ok && key.Kind == cloudtrail.KindDigest:
+		j.key, j.named = key, true
 		return isDigest
 	case ok:
 		j.key, j.named = key, true

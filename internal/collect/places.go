@@ -17,9 +17,16 @@ type place struct {
 	account, kind, region string
 }
 
-// after returns a key that is before all those of time t, to the minute, and of later ones; and after those before it.
+// after returns a key that is before all those of time t, to the minute, and of later ones; and after those before it. Names of
+// digests have the trail before the time, so theirs are after days before it, and model invocation logs lie in folders of an hour.
 func (p *place) after(t time.Time) string {
 	t = t.UTC()
+	switch cloudtrail.Kind(p.kind) {
+	case cloudtrail.KindDigest:
+		return p.prefix + t.Format("2006/01/02/")
+	case cloudtrail.KindInvocations:
+		return p.prefix + t.Format("2006/01/02/15/")
+	}
 	return p.prefix + t.Format("2006/01/02/") + p.account + "_" + p.kind + "_" + p.region + "_" + t.Format("20060102T1504Z")
 }
 
@@ -165,7 +172,7 @@ func (e *explorer) list(p place, level int) {
 			}
 			next.account = name
 		case levelKinds:
-			if !strings.HasPrefix(name, string(cloudtrail.KindLog)) {
+			if !strings.HasPrefix(name, string(cloudtrail.KindLog)) && name != string(cloudtrail.KindInvocations) {
 				continue // another service's
 			}
 			next.kind = name
@@ -176,7 +183,6 @@ func (e *explorer) list(p place, level int) {
 			e.mu.Lock()
 			e.digests = true
 			e.mu.Unlock()
-			continue
 		}
 		e.level(next, level+1)
 	}
@@ -187,7 +193,6 @@ func (e *explorer) add(p place) {
 	defer e.mu.Unlock()
 	if p.kind == string(cloudtrail.KindDigest) {
 		e.digests = true
-		return
 	}
 	e.places = append(e.places, p)
 }

@@ -215,7 +215,7 @@ func (q *queue) offer(ctx context.Context, m *message, o told) error {
 		source: q.source, store: store, url: store.URL(o.Key), unlisted: true,
 		info: object.Info{Key: o.Key, Size: o.Size, ETag: o.ETag},
 	}
-	if what := classify(&j); what != isLogFile {
+	if what := classify(&j); what == isOther {
 		q.c.settle(j, what)
 		return nil
 	}

@@ -70,7 +70,7 @@ func (w *worker) read(ctx context.Context, j job) error {
 		if w.c.live != nil { // the others print what failed when they end
 			w.c.opts.Log.Warn("log file not read", "object", j.url, "cause", err)
 		}
-		w.c.settle(j, isLogFile)
+		w.c.settle(j, j.nature())
 		j.finish(err)
 		return nil
 	}
@@ -104,23 +104,33 @@ func (w *worker) attempt(ctx context.Context, j job) error {
 		return ctx.Err()
 	}
 	b := w.c.batches.begin()
-	t, err := w.into(ctx, b, j, text)
+	t, err := w.into(ctx, b, j, text, info.Meta)
 	w.c.inflaters <- w.reader.text.inflater // others decode while a full batch is committed
 	return errors.Join(err, w.c.batches.end(context.WithoutCancel(ctx), b, t))
 }
 
-// into adds a log file to a batch. It returns what that adds to the report, nil when it added nothing.
-func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*tally, error) {
+// into adds a log file, or a digest with its object's metadata, to a batch. It returns what that adds to the report, nil when it
+// added nothing.
+func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader, meta map[string]string) (*tally, error) {
 	f := b.File(lake.LogFile{
 		Object: j.url, Size: j.info.Size, ETag: j.info.ETag, Kind: j.key.Kind, Account: j.key.Account, Region: j.key.Region,
 	})
 	defer f.Drop()
 	var t tally
-	content, err := w.reader.decode(body, func(e *cloudtrail.Event, index int) error {
-		if index%256 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return f.Event(e, index)
+	content, err := w.reader.decode(body, j.key.Kind, sink{
+		event: func(e *cloudtrail.Event, index int) error {
+			if index%256 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return f.Event(e, index)
+		},
+		invocation: func(v *cloudtrail.Invocation, index int) error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return f.Invocation(v, index, w.c.opts.KeepPrompts)
+		},
+		digest: func(text []byte) error { return f.Digest(text, meta) },
 	})
 	t.aiCalls = f.Calls()
 	var failed *faultError
@@ -136,8 +146,8 @@ func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*ta
 		return nil, nil
 	}
 	kind := content.kind
-	if j.named && (kind == "" || kind == cloudtrail.KindLog) {
-		kind = j.key.Kind
+	if k := j.key.Kind; j.named && (kind == "" || kind == cloudtrail.KindLog && k != cloudtrail.KindDigest && k != cloudtrail.KindInvocations) {
+		kind = k
 	}
 	if kind == "" {
 		kind = cloudtrail.KindLog
@@ -156,14 +166,19 @@ func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader) (*ta
 	} else {
 		t.bytes, t.inflated = content.size, content.inflated
 		t.span(content.first, content.last)
-		t.kind(kind, 1, content.events)
+		if content.what == isLogFile {
+			t.kind(kind, 1, content.events)
+		}
 		err = f.Done(edit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("adding %s: %w", j.url, err)
 	}
 	t.done = []func(error){func(err error) { w.c.came(j.source, content.events, content.last); j.finish(err) }}
-	w.c.settle(j, isLogFile)
+	if content.what == isOther { // and its name says that it is one
+		content.what = isLogFile
+	}
+	w.c.settle(j, content.what)
 	w.c.progress.add(func(p *Progress) { p.Events += content.events; p.Bytes += content.size })
 	return &t, nil
 }

@@ -45,10 +45,11 @@ type Report struct {
 	Skipped     int64                          `json:"skipped"`     // log files that the lake had already
 	Quarantined int64                          `json:"quarantined"` // log files that this run put into quarantine
 	Failed      int64                          `json:"failed"`      // objects and listings that couldn't be read; see Errors
-	Digests     int64                          `json:"digests"`     // digest files, left for verification
+	Digests     int64                          `json:"digests"`     // digest files
 	Other       int64                          `json:"other"`       // objects that are neither log files nor digests
-	Events      int64                          `json:"events"`      // rows that this run brought into the lake
-	Duplicates  int64                          `json:"duplicates"`  // events left out because the lake had them from another log file
+	Events      int64                          `json:"events"`      // rows of events that this run brought into the lake
+	Invocations int64                          `json:"invocations"` // rows of invocations that it brought
+	Duplicates  int64                          `json:"duplicates"`  // events and invocations left out because the lake had them from another log file
 	AICalls     int64                          `json:"ai_calls"`    // calls of AI services in the collected log files
 	Bytes       int64                          `json:"bytes"`       // of the collected log files as they are stored
 	Inflated    int64                          `json:"inflated"`    // bytes of the collected log files' JSON
@@ -162,6 +163,7 @@ func (r *Report) committed(t *tally, res lake.Result) {
 	r.Quarantined += int64(res.Quarantined)
 	r.Skipped += int64(res.Skipped)
 	r.Events += res.Events
+	r.Invocations += res.Invocations
 	r.Duplicates += res.Duplicates
 	r.AICalls += t.aiCalls
 	r.Bytes += t.bytes

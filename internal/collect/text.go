@@ -66,6 +66,7 @@ type text struct {
 	n        int64 // inflated so far
 	err      error // sticky: the fault, the failure or io.EOF
 	head     []byte
+	ahead    []byte // of head, what peek has read and Read gives next
 }
 
 // headSize is how much of the text is kept to tell what it is.
@@ -80,7 +81,7 @@ func (t *text) reset(r io.Reader, limit int64) {
 	t.stored.r, t.stored.size, t.stored.err = r, 0, nil
 	t.stored.hash.Reset()
 	t.buf.Reset(&t.stored)
-	t.limit, t.n, t.err, t.head, t.whole = limit, 0, nil, t.head[:0], nil
+	t.limit, t.n, t.err, t.head, t.ahead, t.whole = limit, 0, nil, t.head[:0], nil, nil
 	if object, ok := r.(*bytes.Buffer); ok && t.inflater != nil {
 		if content, ok := t.inflater.Content(object.Bytes()); ok {
 			t.zipped, t.whole = true, bytes.NewReader(content)
@@ -111,6 +112,11 @@ func (t *text) member() {
 
 // Read reads plain text. Its errors are io.EOF, a *faultError or a *transferError.
 func (t *text) Read(b []byte) (int, error) {
+	if len(t.ahead) > 0 {
+		n := copy(b, t.ahead)
+		t.ahead = t.ahead[n:]
+		return n, nil
+	}
 	if t.err != nil {
 		return 0, t.err
 	}
@@ -127,6 +133,16 @@ func (t *text) Read(b []byte) (int, error) {
 		t.err = err
 	}
 	return n, err
+}
+
+// peek returns the beginning of the text, before anything was read. Errors come with Read.
+func (t *text) peek() []byte {
+	var b [headSize]byte
+	for len(t.head) < headSize && t.err == nil {
+		_, _ = t.Read(b[:headSize-len(t.head)])
+	}
+	t.ahead = t.head
+	return t.head
 }
 
 func (t *text) read(b []byte) (int, error) {

@@ -113,7 +113,6 @@ func (w *watch) walk(ctx context.Context) (listed, err error) {
 		switch classify(&j) {
 		case isDigest:
 			w.hasDigests()
-			continue
 		case isOther:
 			continue
 		}
@@ -677,7 +676,7 @@ func (p *pass) list(ctx context.Context, prefix, after string, until time.Time, 
 		if p.sweep && info.Key > p.spot.after(until) {
 			break
 		}
-		if classify(&j) != isLogFile || !until.IsZero() && !j.key.Time.Before(until) {
+		if classify(&j) == isOther || !until.IsZero() && !j.key.Time.Before(until) {
 			continue
 		}
 		p.see(j, limit)

@@ -25,6 +25,7 @@ type Config struct {
 	Keys     string // file with CloudTrail's public keys; "" to ask CloudTrail
 	Verify   time.Duration
 	Maintain time.Duration // how often; 0: never
+	Prompts  bool          // keep what model invocation logs have of prompts and answers
 
 	Sources  []string
 	Settings map[string]collect.Settings // by source
@@ -125,6 +126,7 @@ func (p *parser) file(text []byte) {
 		"verify":   func(n *yaml.Node, path string) { p.every(n, path, &p.c.Verify) },
 		"maintain": func(n *yaml.Node, path string) { p.every(n, path, &p.c.Maintain) },
 		"log":      p.log,
+		"prompts":  p.prompts,
 		"sources":  func(n *yaml.Node, path string) { sources = n; p.sources(n, path) },
 	})
 	if root.Kind == yaml.MappingNode && sources == nil {
@@ -132,6 +134,19 @@ func (p *parser) file(text []byte) {
 	}
 	if p.c.Listen != "" && !loopback(p.c.Listen) && token == nil && listen != nil {
 		p.problem(listen, "listen", "%q is no loopback address: others could read the metrics; give the file of a token as token", p.c.Listen)
+	}
+}
+
+// prompts is drop or keep.
+func (p *parser) prompts(n *yaml.Node, path string) {
+	var text string
+	p.text(n, path, &text)
+	switch text {
+	case "keep":
+		p.c.Prompts = true
+	case "drop", "": // a problem is noted already
+	default:
+		p.problem(n, path, "%q is neither drop nor keep", text)
 	}
 }
 

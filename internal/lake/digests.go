@@ -12,20 +12,22 @@ import (
 // MaxDigest is the longest text of a digest that is read, in bytes.
 const MaxDigest = digest.MaxDigest
 
-// Digest adds what a digest file says, given its text and the user metadata of its object, and returns when its period ends. The
-// error is one of the content (digest.ErrFormat), and nothing was added then, or as of Event. The file's row has the digest's
-// account; its name tells the rest.
-func (f *File) Digest(text []byte, meta map[string]string) (end time.Time, err error) {
+// ErrDigest means that a text isn't a digest.
+var ErrDigest = digest.ErrFormat
+
+// Digest adds what a digest file says, given its text and the user metadata of its object. The error is one of the content
+// (ErrDigest), and nothing was added then, or as of Event.
+func (f *File) Digest(text []byte, meta map[string]string) error {
 	d, err := digest.Decode(text)
 	if err != nil {
-		return end, err
+		return err
 	}
 	c, err := f.rows(Digests)
 	if err != nil {
-		return end, err
+		return err
 	}
 	start, _ := d.Start() // Decode has looked at both
-	end, _ = d.End()
+	end, _ := d.End()
 	sum := sha256.Sum256(text)
 	row := digestRow{
 		Object: f.row.Object, Size: f.row.Size, ETag: f.row.ETag, Account: d.AWSAccountID, Region: f.row.Region,
@@ -47,7 +49,7 @@ func (f *File) Digest(text []byte, meta map[string]string) (end time.Time, err e
 		row.Region, row.Trail, row.HomeRegion, row.Backfill = k.Region, k.Trail, k.HomeRegion, k.Backfill
 	}
 	c.addDigest(&row, ref{f.row.number, 0})
-	return end, f.added(time.Time{})
+	return f.added(time.Time{})
 }
 
 func s3URL(bucket, key string) string {

@@ -83,7 +83,7 @@ func digestText(end, n int) []byte {
 func addDigest(b *lake.Batch, row lake.LogFile, text []byte) error {
 	row.Kind = cloudtrail.KindDigest
 	w := b.File(row)
-	if _, err := w.Digest(text, map[string]string{"signature": "cc"}); err != nil {
+	if err := w.Digest(text, map[string]string{"signature": "cc"}); err != nil {
 		w.Drop()
 		return err
 	}

@@ -26,13 +26,21 @@ func (db *DB) fetch(ctx context.Context, view string, d *demand) error {
 		return nil
 	}
 	var files []lake.DataFile
-	if view != "log_files" {
+	switch view {
+	case "calls":
+		files = slices.Concat(d.chosen(db.events.Files), d.around().chosen(db.events.Files))
+		if d.invocations {
+			files = append(files, d.around().chosen(db.invocations.Files)...)
+		}
+	case "invocations":
+		files = d.chosen(db.invocations.Files)
+	case "digests":
+		files = db.digests.Files
+	case "log_files":
+	default:
 		files = d.chosen(db.events.Files)
 	}
-	if view == "calls" {
-		files = append(slices.Clone(files), d.around().chosen(db.events.Files)...)
-	}
-	if view == "log_files" || d.verdict {
+	if view == "log_files" || view != "invocations" && d.verdict {
 		files = append(slices.Clone(files), db.logFiles.Files...)
 	}
 	return db.fetcher.Fetch(ctx, files)

@@ -41,6 +41,9 @@ type DB struct {
 	connector *duckdb.Connector
 	events    lake.Snapshot
 	logFiles  lake.Snapshot
+
+	invocations, digests lake.Snapshot
+
 	fetcher   Fetcher // nil unless data files have to be fetched
 	timeout   time.Duration
 	spill     string          // folder of temporary files, removed by Close; "" for none
@@ -66,13 +69,14 @@ func Open(ctx context.Context, tables Tables, opts Options) (*DB, error) {
 		db.timeout = 5 * time.Minute
 	}
 	var err error
-	if db.events, err = tables.Files(ctx, lake.Events); err != nil {
-		return nil, fmt.Errorf("reading the lake's state: %w", err)
+	for name, snapshot := range map[string]*lake.Snapshot{
+		lake.Events: &db.events, lake.LogFiles: &db.logFiles, lake.Invocations: &db.invocations, lake.Digests: &db.digests,
+	} {
+		if *snapshot, err = tables.Files(ctx, name); err != nil {
+			return nil, fmt.Errorf("reading the lake's state: %w", err)
+		}
 	}
-	if db.logFiles, err = tables.Files(ctx, lake.LogFiles); err != nil {
-		return nil, fmt.Errorf("reading the lake's state: %w", err)
-	}
-	if inBucket(db.events, db.logFiles) {
+	if inBucket(db.events, db.logFiles, db.invocations, db.digests) {
 		fetcher, ok := tables.(Fetcher)
 		if !ok {
 			return nil, ErrRemote
@@ -103,7 +107,7 @@ func (db *DB) settings(opts Options) ([]string, error) {
 		opts.SpillMB = 8 * opts.MemoryMB
 	}
 	var paths []string
-	for _, file := range append(append([]lake.DataFile(nil), db.events.Files...), db.logFiles.Files...) {
+	for _, file := range slices.Concat(db.events.Files, db.logFiles.Files, db.invocations.Files, db.digests.Files) {
 		paths = append(paths, quoteText(file.Local))
 		if quoted := globQuote(file.Local); quoted != file.Local { // what is asked for is checked too, not only what it stands for
 			paths = append(paths, quoteText(quoted))

@@ -121,7 +121,7 @@ func TestErrors(t *testing.T) {
 		{"SELECT * FROM evnts", nil, query.Error{Kind: query.Unknown, Construct: "evnts", Line: 1, Col: 15, Nearest: []string{"events"},
 			Message: `there is no table "evnts"`}},
 		{"SELECT * FROM zzz", nil, query.Error{Kind: query.Unknown, Construct: "zzz", Line: 1, Col: 15,
-			Message: `there is no table "zzz"; there are calls, events, log_files, cloudtrail_lake`}},
+			Message: `there is no table "zzz"; there are calls, events, invocations, log_files, digests, cloudtrail_lake`}},
 		{"SELECT lenght(actor) FROM calls", nil, query.Error{Kind: query.Unknown, Construct: "lenght", Line: 1, Col: 8, Nearest: []string{"length"},
 			Message: `scalar Function with name lenght does not exist`}},
 		{"SELECT 1 +", nil, query.Error{Kind: query.Syntax, Line: 1, Col: 11, Message: "syntax error at end of input"}},

@@ -18,7 +18,8 @@ import (
 type demand struct {
 	since, until time.Time           // as in Filter
 	texts        map[string][]string // a column of events, and values of which it has one
-	tokens       bool                // of calls: input_tokens, output_tokens, inference_region
+	tokens       bool                // of calls: tokenColumns
+	invocations  bool                // of calls: invocationColumns, which tokenColumns are among
 	verdict      bool
 	typesOnly    bool // no rows
 	primaryOnly  bool // of calls: there are no other events that may be calls
@@ -32,7 +33,7 @@ type demand struct {
 func (d *demand) names(column string) bool { return d.columns == nil || d.columns[fold(column)] }
 
 // everything is the demand of which nothing is known.
-var everything = demand{tokens: true, verdict: true}
+var everything = demand{tokens: true, invocations: true, verdict: true}
 
 // allOf returns the demands with nothing left out of the views.
 func allOf(demands map[string]demand) map[string]demand {
@@ -77,7 +78,9 @@ const slack = time.Minute
 func (s *session) demands(w *walker, inlines bool) (map[string]demand, error) {
 	base := everything
 	if !w.whole && !slices.ContainsFunc(w.aliases, func(name string) bool { return w.single[name] }) {
-		base.tokens = w.columns[fold("input_tokens")] || w.columns[fold("output_tokens")] || w.columns[fold("inference_region")]
+		named := func(name string) bool { return w.columns[fold(name)] }
+		base.tokens = slices.ContainsFunc(tokenColumns, named)
+		base.invocations = slices.ContainsFunc(invocationColumns, named)
 		base.verdict = w.columns[verdictColumn] && w.count["log_files"] == 0 // whose column it is, then, if it isn't said
 		if inlines {
 			base.columns = w.columns
@@ -163,7 +166,7 @@ func (a *asked) column(node any) string {
 
 // timeColumn and textColumns are the columns of each view, folded, that files are chosen by, and of texts the column of events.
 var (
-	timeColumn  = map[string]string{"events": "eventtime", "calls": "time", lakeView: "eventtime"}
+	timeColumn  = map[string]string{"events": "eventtime", "calls": "time", "invocations": "time", lakeView: "eventtime"}
 	eventTexts  = map[string]string{"eventsource": "eventSource", "eventname": "eventName", "awsregion": "awsRegion", "errorcode": "errorCode", "recipientaccountid": "recipientAccountId", "aiservice": "ai_service", "modelid": "model_id", "actor": "actor"}
 	textColumns = map[string]map[string]string{"events": eventTexts, lakeView: eventTexts, "calls": {
 		"aiservice": "ai_service", "operation": "eventName", "modelid": "model_id", "actor": "actor", "errorcode": "errorCode",

@@ -1,10 +1,11 @@
 // Package query answers SQL and ready-made questions over one state of a lake.
 //
-// [Open] pins the lake's current snapshot and shows it as four views:
+// [Open] pins the lake's current snapshot and shows it as six views:
 //
 //   - events: every event, all columns of the lake's table of that name;
 //   - calls: AI calls, one row a call, however many records CloudTrail wrote for it (see callsSQL);
-//   - log_files: the log files that were collected;
+//   - invocations: of models, from model invocation logs; calls has what they tell;
+//   - log_files: the files that were collected, and digests: what those of them say that are digests;
 //   - cloudtrail_lake: every event with the columns of AWS's CloudTrail Lake. Statements that read it are in Lake's
 //     dialect, Trino's, whose functions are macros and whose syntax is rewritten token by token (see rewriteLake).
 //

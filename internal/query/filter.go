@@ -81,7 +81,7 @@ func callRelation() *relation {
 
 // demand is what a question needs of the view.
 func (r *relation) demand(f *Filter) *demand {
-	return &demand{since: f.Since, until: f.Until, tokens: true, verdict: r.verdict}
+	return &demand{since: f.Since, until: f.Until, tokens: true, invocations: true, verdict: r.verdict}
 }
 
 // from is the view in SQL, as far as a question needs it. It is called when all columns have been resolved.

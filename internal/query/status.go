@@ -11,11 +11,13 @@ type Status struct {
 	Rows        int64     `json:"rows"`        // events in the lake
 	Bytes       int64     `json:"bytes"`       // of the data files of events
 	DataFiles   int64     `json:"data_files"`  // of events
-	LogFiles    int64     `json:"log_files"`   // quarantined ones included
+	LogFiles    int64     `json:"log_files"`   // of events, quarantined ones included
+	Digests     int64     `json:"digests"`     // digest files
+	Invocations int64     `json:"invocations"` // rows of invocations
 	LogBytes    int64     `json:"log_bytes"`   // as stored
 	Events      int64     `json:"events"`      // records in the log files
 	Duplicates  int64     `json:"duplicates"`  // of these, records that the lake had already from another file
-	Quarantined int64     `json:"quarantined"` // log files
+	Quarantined int64     `json:"quarantined"` // files of all kinds
 	First       time.Time `json:"first"`       // eventTime of the earliest event
 	Last        time.Time `json:"last"`        // of the latest
 	Collected   time.Time `json:"collected"`   // when the last log file was collected
@@ -63,6 +65,10 @@ type Quarantine struct {
 	Collected time.Time `json:"collected"`
 }
 
+// OfEvents is the condition, in SQL, for those rows of log_files that are log files of events: others are digests and model invocation
+// logs.
+const OfEvents = `coalesce(kind, '') NOT IN ('CloudTrail-Digest', 'BedrockModelInvocationLogs')`
+
 // Status sums up what has been collected.
 func (db *DB) Status(ctx context.Context) (*Status, error) {
 	s := &Status{Snapshot: db.events.Time, Rows: db.events.Rows, Bytes: db.events.Bytes, DataFiles: int64(len(db.events.Files))}
@@ -71,9 +77,11 @@ func (db *DB) Status(ctx context.Context) (*Status, error) {
 	if err := db.fetch(ctx, "log_files", &everything); err != nil {
 		return nil, err
 	}
-	logFiles := "(" + db.viewSQL("log_files", &everything) + ")"
+	s.Digests, s.Invocations = db.digests.Rows, db.invocations.Rows
+	all := "(" + db.viewSQL("log_files", &everything) + ")"
+	logFiles := "(SELECT * FROM " + all + " WHERE " + OfEvents + ")"
 	err := db.each(ctx, `SELECT count(*), coalesce(sum(size), 0), coalesce(sum(events), 0), coalesce(sum(duplicates), 0),
-			count(*) FILTER (status = 'quarantined'), min(first_event), max(last_event), max(collected_at)
+			(SELECT count(*) FROM `+all+` WHERE status = 'quarantined'), min(first_event), max(last_event), max(collected_at)
 		FROM `+logFiles, nil, func(v []any) {
 		s.LogFiles, s.LogBytes, s.Events, s.Duplicates, s.Quarantined = count(v[0]), count(v[1]), count(v[2]), count(v[3]), count(v[4])
 		s.First, s.Last, s.Collected = moment(v[5]), moment(v[6]), moment(v[7])
@@ -99,7 +107,7 @@ func (db *DB) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, db.each(ctx, `SELECT object, reason, collected_at FROM `+logFiles+` WHERE status = 'quarantined'
+	return s, db.each(ctx, `SELECT object, reason, collected_at FROM `+all+` WHERE status = 'quarantined'
 		ORDER BY collected_at DESC, object LIMIT ?`, []any{listed}, func(v []any) {
 		s.Quarantine = append(s.Quarantine, Quarantine{Text(v[0]), Text(v[1]), moment(v[2])})
 	})

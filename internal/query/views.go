@@ -10,26 +10,31 @@ import (
 )
 
 // views lists the views a query may read.
-var views = []string{"calls", "events", "log_files", lakeView}
+var views = []string{"calls", "events", "invocations", "log_files", "digests", lakeView}
 
-// callColumns are the columns of calls in their order, and the expressions over e, an event that is a call, and d, what
-// the end of its stream told; tokens of streams stand there alone.
+// callColumns are the columns of calls in their order, and the expressions over e, an event that is a call, d, what
+// the end of its stream told (tokens of streams stand there alone), and i, its invocation in a model invocation log.
 var callColumns = []struct{ name, expr, doc string }{
 	{"time", `e."eventTime"`, "when the call ended"},
 	{"ai_service", `e.ai_service`, "the service's key in the catalog"},
 	{"operation", `e."eventName"`, "the operation: InvokeModel"},
 	{"operation_class", `e.operation_class`, "inference, retrieval, agent, training, configuration, access, other"},
 	{"model_id", `e.model_id`, "the model: the base model where it can be known"},
-	{"inference_region", `coalesce(d.inference_region, e.inference_region)`, "the Region where the model ran"},
+	{"inference_region", `coalesce(d.inference_region, e.inference_region, i.inference_region)`, "the Region where the model ran"},
 	{"actor", `e.actor`, "who really called"},
 	{"actor_kind", `e.actor_kind`, "root, user, role, federated, service, api_key, anonymous, account, unknown"},
 	{"client", `e.client`, "console, cli, sdk/LANGUAGE, …"},
 	{"outcome", `e.outcome`, "ok, denied, throttled, invalid, error"},
 	{"error_code", `e."errorCode"`, "AWS's error code"},
 	{"error_message", `e."errorMessage"`, "AWS's error message"},
-	{"input_tokens", `coalesce(e.input_tokens, d.input_tokens)`, "tokens in; null when no record tells"},
-	{"output_tokens", `coalesce(e.output_tokens, d.output_tokens)`, "tokens out; null when no record tells"},
+	{"input_tokens", `coalesce(e.input_tokens, d.input_tokens, i.input_tokens)`, "tokens in; null when no record tells"},
+	{"output_tokens", `coalesce(e.output_tokens, d.output_tokens, i.output_tokens)`, "tokens out; null when no record tells"},
 	{"guardrail_id", `e.guardrail_id`, "the guardrail applied"},
+	{"cache_read_tokens", `i.cache_read_tokens`, "tokens in that were read from the prompt cache; from model invocation logs"},
+	{"cache_write_tokens", `i.cache_write_tokens`, "tokens in that were written to the prompt cache; from model invocation logs"},
+	{"latency_ms", `i.latency_ms`, "how long the model took, in milliseconds; from model invocation logs"},
+	{"stop_reason", `i.stop_reason`, "why the answer ended; from model invocation logs"},
+	{"guardrail_action", `i.guardrail_action`, "INTERVENED or NONE; from model invocation logs"},
 	{"account", `e."recipientAccountId"`, "the account called"},
 	{"region", `e."awsRegion"`, "the Region called"},
 	{"source_ip", `e."sourceIPAddress"`, "the caller's address, or an AWS service's name"},
@@ -49,8 +54,22 @@ var callColumns = []struct{ name, expr, doc string }{
 	{verdictColumn, `v.verdict`, verdictDoc},
 }
 
-// tokenColumns are the columns of calls that the end of a stream tells.
-var tokenColumns = []string{"input_tokens", "output_tokens", "inference_region"}
+// tokenColumns are the columns of calls that the end of a stream tells, and invocationColumns those that an invocation tells.
+var (
+	tokenColumns      = []string{"input_tokens", "output_tokens", "inference_region"}
+	invocationColumns = append([]string{"cache_read_tokens", "cache_write_tokens", "latency_ms", "stop_reason", "guardrail_action"}, tokenColumns...)
+)
+
+// withoutInvocations is a column's expression where there are no invocations to join.
+func withoutInvocations(name, expr string) string {
+	switch column := strings.TrimPrefix(expr, "i."); {
+	case column == expr:
+		return strings.Replace(expr, ", i."+name, "", 1)
+	case strings.HasSuffix(name, "_tokens"), strings.HasSuffix(name, "_ms"):
+		return "CAST(NULL AS BIGINT)"
+	}
+	return "CAST(NULL AS VARCHAR)"
+}
 
 const (
 	verdictColumn = "verdict"
@@ -95,7 +114,7 @@ func Columns(view string) []Column {
 		column.Doc = c.Doc
 		columns = append(columns, column)
 	}
-	if view == "events" {
+	if view == "events" || view == "digests" {
 		column := newColumn(verdictColumn, "VARCHAR")
 		column.Doc = verdictDoc
 		columns = append(columns, column)
@@ -113,7 +132,7 @@ func callTypes() []string {
 	for i, c := range callColumns {
 		switch types[i] = source[strings.Trim(strings.TrimPrefix(c.expr, "e."), `"`)]; {
 		case types[i] != "":
-		case strings.HasSuffix(c.name, "_tokens"):
+		case strings.HasSuffix(c.name, "_tokens"), strings.HasSuffix(c.name, "_ms"):
 			types[i] = "BIGINT"
 		default:
 			types[i] = "VARCHAR"
@@ -132,20 +151,37 @@ func (db *DB) viewSQL(view string, d *demand) string {
 	switch view {
 	case "log_files":
 		return tableSQL(lake.LogFiles, logFiles)
+	case "invocations":
+		return tableSQL(lake.Invocations, d.chosen(db.invocations.Files))
+	case "digests":
+		digests := db.digests.Files
+		if d.typesOnly {
+			digests = nil
+		}
+		return withVerdict(d, lake.Digests, digests, "object", logFiles)
 	case lakeView:
 		return lakeSQL(d, files)
 	case "calls":
-		if d.primaryOnly && !d.tokens && !d.verdict {
+		if d.primaryOnly && !d.tokens && !d.invocations && !d.verdict {
 			return primarySQL(d, files)
 		}
 		between := demand{since: d.since, until: d.until, typesOnly: d.typesOnly}
+		invocations := ""
+		if chosen := d.around().chosen(db.invocations.Files); len(chosen) > 0 {
+			invocations = tableSQL(lake.Invocations, chosen)
+		}
 		return callsSQL(d, tableSQL(lake.Events, files), tableSQL(lake.Events, between.chosen(db.events.Files)),
-			tableSQL(lake.Events, d.around().chosen(db.events.Files)), verdictSQL(logFiles))
+			tableSQL(lake.Events, d.around().chosen(db.events.Files)), invocations, verdictSQL(logFiles))
 	}
+	return withVerdict(d, lake.Events, files, "source_object", logFiles)
+}
+
+// withVerdict selects a table's rows, with the verdict on the object that a column names, if that is asked for.
+func withVerdict(d *demand, table string, files []lake.DataFile, column string, logFiles []lake.DataFile) string {
 	if !d.verdict {
-		return columnsOfSQL(named(lake.Columns(lake.Events), d.names), files)
+		return columnsOfSQL(named(lake.Columns(table), d.names), files)
 	}
-	return "SELECT e.*, v.verdict FROM (" + tableSQL(lake.Events, files) + ") AS e LEFT JOIN (" + verdictSQL(logFiles) + ") AS v ON v.object = e.source_object"
+	return "SELECT e.*, v.verdict FROM (" + tableSQL(table, files) + ") AS e LEFT JOIN (" + verdictSQL(logFiles) + ") AS v ON v.object = e." + column
 }
 
 // tableSQL selects all rows of data files, with the table's columns.
@@ -252,7 +288,7 @@ const otherRoles = `call_role BETWEEN 'copy' AND 'network'`
 
 // callsSQL selects the AI calls among events, one row a call, with the columns that are needed. The relations have the
 // columns of events: primary and others are what to choose calls from, around the events that tell of copies and of the ends of
-// streams; verdicts is of log files.
+// streams; invocations is of that table, "" when there are none, and verdicts of log files.
 //
 //   - A record of the API call is the call (call_role primary).
 //   - A data-event copy of it (copy) is the call only if the trail recorded nothing else of it, and then once.
@@ -260,8 +296,10 @@ const otherRoles = `call_role BETWEEN 'copy' AND 'network'`
 //     record tells of it.
 //   - The end of a stream (completion) is never a row: it gives its call the tokens and the Region where the model ran. It
 //     may stand in another log file, and there may be a data-event copy of it.
-func callsSQL(d *demand, primary, others, around, verdicts string) string {
-	text := `SELECT ` + d.callColumns() + ` FROM (
+//   - An invocation is the call of its request id, account and Region. What a record tells goes before what it tells.
+func callsSQL(d *demand, primary, others, around, invocations, verdicts string) string {
+	joined := d.invocations && invocations != ""
+	text := `SELECT ` + d.callColumns(joined) + ` FROM (
 	SELECT * FROM (` + primary + `) WHERE call_role = 'primary'`
 	if !d.primaryOnly {
 		text += `
@@ -286,6 +324,10 @@ func callsSQL(d *demand, primary, others, around, verdicts string) string {
 	FROM (` + around + `) WHERE parent_request_id IS NOT NULL GROUP BY ALL
 ) AS d ON d.parent_request_id = e."requestID" AND d.account IS NOT DISTINCT FROM e."recipientAccountId"`
 	}
+	if joined {
+		text += ` LEFT JOIN (` + invocations + `) AS i ON i.request_id = e."requestID"
+	AND i.account IS NOT DISTINCT FROM e."recipientAccountId" AND i.region IS NOT DISTINCT FROM e."awsRegion"`
+	}
 	if d.verdict {
 		text += ` LEFT JOIN (` + verdicts + `) AS v ON v.object = e.source_object`
 	}
@@ -294,18 +336,24 @@ func callsSQL(d *demand, primary, others, around, verdicts string) string {
 
 // primarySQL is callsSQL where the primary records alone are the calls, and nothing else is asked for.
 func primarySQL(d *demand, files []lake.DataFile) string {
-	selected := d.callColumns()
+	selected := d.callColumns(false)
 	columns := named(lake.Columns(lake.Events), usedIn(selected+" call_role"))
 	return "SELECT " + selected + " FROM (" + columnsOfSQL(columns, files) + ") AS e WHERE call_role = 'primary'"
 }
 
-// callColumns selects the columns of calls that are wanted.
-func (d *demand) callColumns() string {
+// callColumns selects the columns of calls that are wanted; joined tells whether there are invocations to select from.
+func (d *demand) callColumns(joined bool) string {
 	var selected []string
 	for _, c := range callColumns {
-		if d.names(c.name) && (d.tokens || !slices.Contains(tokenColumns, c.name)) && (d.verdict || c.name != verdictColumn) {
-			selected = append(selected, c.expr+" AS "+c.name)
+		if !d.names(c.name) || !d.tokens && slices.Contains(tokenColumns, c.name) || !d.invocations && slices.Contains(invocationColumns, c.name) ||
+			!d.verdict && c.name == verdictColumn {
+			continue
 		}
+		expr := c.expr
+		if !joined {
+			expr = withoutInvocations(c.name, expr)
+		}
+		selected = append(selected, expr+" AS "+c.name)
 	}
 	if selected == nil { // as for count(*)
 		selected = []string{callColumns[0].expr + " AS " + callColumns[0].name}
