@@ -11,10 +11,18 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/bedrock"
+	bedrocktypes "github.com/aws/aws-sdk-go-v2/service/bedrock/types"
+	"github.com/aws/aws-sdk-go-v2/service/bedrockruntime"
+	runtimetypes "github.com/aws/aws-sdk-go-v2/service/bedrockruntime/types"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/aitrail/aitrail/internal/collect"
@@ -210,5 +218,98 @@ func TestFollowInvocations(t *testing.T) {
 	}
 	if got := ask(t, l, "SELECT trail, start_time, log_file_count FROM digests"); len(got) != 1 || got[0] != "example|2026-03-01T10:00:00Z|1" {
 		t.Errorf("digests: %v", got)
+	}
+}
+
+// may is a bucket's policy that lets CloudTrail and Bedrock deliver there, as AWS documents them.
+func may(bucket string) string {
+	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[
+		{"Effect":"Allow","Principal":{"Service":"cloudtrail.amazonaws.com"},"Action":["s3:GetBucketAcl","s3:PutObject"],"Resource":["arn:aws:s3:::%[1]s","arn:aws:s3:::%[1]s/*"]},
+		{"Effect":"Allow","Principal":{"Service":"bedrock.amazonaws.com"},"Action":"s3:PutObject","Resource":"arn:aws:s3:::%[1]s/logs/AWSLogs/111122223333/BedrockModelInvocationLogs/*",
+			"Condition":{"StringEquals":{"aws:SourceAccount":"111122223333"},"ArnLike":{"aws:SourceArn":"arn:aws:bedrock:us-east-1:111122223333:*"}}}]}`, bucket)
+}
+
+// TestInvocationsOfTheEndpoint makes calls of models on the endpoint, which delivers model invocation logs to a bucket and a log group as
+// Bedrock does: each call is joined to its invocation, once.
+func TestInvocationsOfTheEndpoint(t *testing.T) {
+	c := local(t)
+	c.bucket("trail")
+	bucket, policy := "trail", may("trail")
+	control, models := bedrock.NewFromConfig(c.cfg), bedrockruntime.NewFromConfig(c.cfg)
+	config := &bedrocktypes.LoggingConfig{S3Config: &bedrocktypes.S3Config{BucketName: &bucket, KeyPrefix: aws.String("logs")}}
+	setUp := &bedrock.PutModelInvocationLoggingConfigurationInput{LoggingConfig: config}
+	if _, err := control.PutModelInvocationLoggingConfiguration(t.Context(), setUp); err == nil || !strings.Contains(err.Error(), "Failed to validate permissions for bucket: trail") {
+		t.Errorf("without a policy: %v", err)
+	}
+	_, err := c.s3.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: &bucket, Policy: &policy})
+	c.must(err)
+	c.group("models")
+	roles := iam.NewFromConfig(c.cfg)
+	_, err = roles.CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: aws.String("logs"), AssumeRolePolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"bedrock.amazonaws.com"},"Action":"sts:AssumeRole"}]}`)})
+	c.must(err)
+	config.CloudWatchConfig = &bedrocktypes.CloudWatchConfig{LogGroupName: aws.String("models"), RoleArn: aws.String("arn:aws:iam::111122223333:role/logs")}
+	if _, err := control.PutModelInvocationLoggingConfiguration(t.Context(), setUp); err == nil || !strings.Contains(err.Error(), "Failed to validate permissions for log group: models") {
+		t.Errorf("without permission: %v", err)
+	}
+	_, err = roles.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{RoleName: aws.String("logs"), PolicyName: aws.String("write"), PolicyDocument: aws.String(
+		`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["logs:CreateLogStream","logs:PutLogEvents"],"Resource":"arn:aws:logs:us-east-1:111122223333:log-group:models:log-stream:aws/bedrock/modelinvocations"}]}`)})
+	c.must(err)
+	_, err = control.PutModelInvocationLoggingConfiguration(t.Context(), setUp)
+	c.must(err)
+	trails := cloudtrail.NewFromConfig(c.cfg)
+	_, err = trails.CreateTrail(t.Context(), &cloudtrail.CreateTrailInput{Name: aws.String("main"), S3BucketName: &bucket, EnableLogFileValidation: aws.Bool(true)})
+	c.must(err)
+	_, err = trails.StartLogging(t.Context(), &cloudtrail.StartLoggingInput{Name: aws.String("main")})
+	c.must(err)
+
+	say := func(text string) []runtimetypes.Message {
+		return []runtimetypes.Message{{Role: "user", Content: []runtimetypes.ContentBlock{&runtimetypes.ContentBlockMemberText{Value: text}}}}
+	}
+	const nova, haiku = "us.amazon.nova-lite-v1:0", "anthropic.claude-3-haiku-20240307-v1:0"
+	_, err = models.Converse(t.Context(), &bedrockruntime.ConverseInput{ModelId: aws.String(nova), Messages: say(secrets[0])})
+	c.must(err)
+	stream, err := models.ConverseStream(t.Context(), &bedrockruntime.ConverseStreamInput{ModelId: aws.String(nova), Messages: say(secrets[0])})
+	c.must(err)
+	for range stream.GetStream().Events() {
+	}
+	_, err = models.InvokeModel(t.Context(), &bedrockruntime.InvokeModelInput{ModelId: aws.String(haiku), Body: []byte(
+		`{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"` + strings.Repeat(secrets[0]+" ", 6000) + `"}]}`)}) // a long prompt
+	c.must(err)
+	_, err = models.InvokeModel(t.Context(), &bedrockruntime.InvokeModelInput{ModelId: aws.String(haiku), Body: []byte(`{}`)})
+	if err == nil {
+		t.Error("an empty body is taken")
+	}
+	c.must(c.server.Flush(t.Context()))
+
+	l := newLake(t, t.TempDir())
+	report, err := collect.Collect(t.Context(), l, []string{"s3://trail", "logs:models"}, collect.Options{})
+	if err != nil || report.Invocations != 4 || report.Duplicates != 4 || report.Quarantined+report.Failed != 0 || report.Digests == 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	nowhere(t, l)
+	got := ask(t, l, `SELECT c.operation, c.error_code, i.error_code, c.model_id = i.model_id, i.called_model, c.latency_ms > 0, c.input_tokens = i.input_tokens, c.output_tokens > 0,
+			c.stop_reason, i.caller_arn, c.inference_region = i.inference_region
+		FROM calls c JOIN invocations i USING (request_id) ORDER BY c.time, c.operation, c.error_code`)
+	want := []string{
+		"Converse|||true|" + nova + "|true|true|true|end_turn|arn:aws:iam::111122223333:root|true",
+		"ConverseStream|||true|" + nova + "|true|true|true|end_turn|arn:aws:iam::111122223333:root|true",
+		"InvokeModel|||true|" + haiku + "||true|true|max_tokens|arn:aws:iam::111122223333:root|",
+		"InvokeModel|ValidationException|ValidationException|true|" + haiku + "|||||arn:aws:iam::111122223333:root|",
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("joined:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if n := ask(t, l, "SELECT count(*), count(latency_ms) FROM calls WHERE event_source = 'bedrock.amazonaws.com' AND operation IN ('Converse', 'ConverseStream', 'InvokeModel')"); n[0] != "4|2" {
+		t.Errorf("calls and those with a latency: %v", n)
+	}
+	kept := newLake(t, t.TempDir())
+	if _, err := collect.Collect(t.Context(), kept, []string{"s3://trail"}, collect.Options{KeepPrompts: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := ask(t, kept, `SELECT count(input_body), count(input_body_s3) FILTER (input_body_s3 LIKE 's3://trail/logs/AWSLogs/111122223333/BedrockModelInvocationLogs/us-east-1/%/data/%_input.json.gz') FROM invocations`); n[0] != "3|1" {
+		t.Errorf("kept prompts: %v", n)
 	}
 }

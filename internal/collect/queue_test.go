@@ -32,6 +32,8 @@ type cloud struct {
 	cfg aws.Config
 	s3  *s3.Client
 	sqs *sqs.Client
+
+	server *endpoint.Server
 }
 
 func local(t *testing.T) *cloud {
@@ -55,7 +57,7 @@ func local(t *testing.T) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cloud{t, cfg, s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }), sqs.NewFromConfig(cfg)}
+	return &cloud{t, cfg, s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }), sqs.NewFromConfig(cfg), server}
 }
 
 func (c *cloud) must(err error) {

@@ -107,6 +107,8 @@ type account struct {
 	trail    *trail.Service
 	recorder *trail.Recorder
 	closers  []func() error
+
+	invocations *ai.InvocationLog
 }
 
 // New opens the endpoint that Dir keeps, and writes Dir/aws.env. The caller serves Handler, runs Run, and closes the
@@ -261,7 +263,11 @@ func (s *account) serve(opts Options, org *organizations.Service, about trail.Or
 	services := append(s.iam.Services(), objects, groups, s.trail, locks.Service, queues, publisher,
 		monitoring.New(monitoring.Options{Account: opts.Account, State: store, Now: opts.Now}),
 		glue.New(glue.Options{Account: opts.Account, State: store, Now: opts.Now}), org)
-	models := ai.Options{State: store, Object: reader{objects, opts}.object, OnBehalf: s.iam.OnBehalf}
+	s.invocations = &ai.InvocationLog{
+		Account: opts.Account, State: store, Now: opts.Now,
+		Destinations: invocationLogs{groups, objects, opts.Account, s.iam.AllowRole},
+	}
+	models := ai.Options{State: store, Object: reader{objects, opts}.object, OnBehalf: s.iam.OnBehalf, Invocations: s.invocations}
 	if opts.ForwardBedrock != "" {
 		if models.Upstream, err = upstream.New(opts.ForwardBedrock); err != nil {
 			return err
@@ -286,15 +292,32 @@ func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, a := range s.accounts() {
 		group.Go(func() error { return a.trail.Run(ctx) })
+		group.Go(func() error { return a.deliverInvocations(ctx) })
 	}
 	return group.Wait()
+}
+
+// deliverInvocations delivers model invocation logs as often as trails deliver, until ctx is done.
+func (s *account) deliverInvocations(ctx context.Context) error {
+	tick := time.NewTicker(cmp.Or(s.handler.opts.DeliverEvery, 5*time.Second))
+	defer tick.Stop()
+	for {
+		if err := s.invocations.Deliver(ctx); err != nil && ctx.Err() == nil {
+			s.handler.log.Warn("delivery failed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
 }
 
 // Flush delivers all that was recorded before the call and ends the digests' period now.
 func (s *Server) Flush(ctx context.Context) error {
 	var errs []error
 	for _, a := range s.accounts() {
-		errs = append(errs, a.trail.Flush(ctx))
+		errs = append(errs, a.trail.Flush(ctx), a.invocations.Deliver(ctx))
 	}
 	return errors.Join(errs...)
 }

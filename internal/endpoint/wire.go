@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/aitrail/aitrail/internal/endpoint/awsapi"
+	"github.com/aitrail/aitrail/internal/endpoint/logs"
 	"github.com/aitrail/aitrail/internal/endpoint/s3"
 	"github.com/aitrail/aitrail/internal/endpoint/trail"
 )
@@ -20,6 +21,36 @@ func (b buckets) DeliverObject(ctx context.Context, o *trail.Object) error {
 		Bucket: o.Bucket, Key: o.Key, Body: o.Body, ContentType: o.ContentType, ContentEncoding: o.ContentEncoding,
 		Metadata: o.Metadata, Trail: o.Trail, KMSKey: o.KMSKey,
 	})
+}
+
+// invocationLogs is where model invocation logs go to.
+type invocationLogs struct {
+	*logs.Service
+	objects *s3.Service
+	account string
+	roles   func(ctx context.Context, role, service, action, resource string) error
+}
+
+// DeliverInvocations implements ai.Destinations. The ARN is one that the documented policy's condition is true of.
+func (d invocationLogs) DeliverInvocations(ctx context.Context, region, bucket, key string, body []byte) error {
+	return d.objects.Deliver(ctx, s3.Delivery{
+		Bucket: bucket, Key: key, Body: body, ContentType: "application/gzip",
+		Bedrock: "arn:aws:bedrock:" + region + ":" + d.account + ":model-invocation-logging",
+	})
+}
+
+// CheckLogGroup implements ai.Destinations.
+func (d invocationLogs) CheckLogGroup(ctx context.Context, region, group, stream, role string) error {
+	if !d.HasLogGroup(region, group) {
+		return &awsapi.Error{Code: "ResourceNotFoundException", Message: "The specified log group does not exist."}
+	}
+	arn := "arn:aws:logs:" + region + ":" + d.account + ":log-group:" + group + ":log-stream:" + stream
+	for _, action := range []string{"logs:CreateLogStream", "logs:PutLogEvents"} {
+		if err := d.roles(ctx, role, "bedrock.amazonaws.com", action, arn); err != nil {
+			return &awsapi.Error{Code: "AccessDeniedException", Message: err.Error()}
+		}
+	}
+	return nil
 }
 
 // reader reads objects for the AI services.

@@ -1,6 +1,7 @@
 package ai
 
 import (
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -209,6 +210,19 @@ func (b *backend) deleteInferenceProfile(c *call) (obj, error) {
 
 func (b *backend) putLogging(c *call) (obj, error) {
 	config := object(c.in, "loggingConfig")
+	if b.Invocations != nil {
+		var set loggingConfig
+		text, err := json.Marshal(config)
+		if err == nil {
+			err = json.Unmarshal(text, &set)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if message := b.Invocations.check(c.Request.Context(), c.Region, &set); message != "" {
+			return nil, c.invalid("%s", message)
+		}
+	}
 	return obj{}, b.State.Put(logging, c.Region, config)
 }
 

@@ -208,13 +208,18 @@ func (b *backend) converse(c *call) (obj, error) {
 		return nil, err
 	}
 	c.spent(x.reply)
+	return x.answer(c), nil
+}
+
+// answer is the answer of Converse.
+func (x *exchange) answer(c *call) obj {
 	out := with(keep(c.in, "serviceTier", "performanceConfig"), obj{
 		"output": obj{"message": x.message()}, "stopReason": x.stop, "usage": x.usage(), "metrics": obj{"latencyMs": latency(x.out)},
 	})
 	if x.trace != nil {
 		out["trace"] = obj{"guardrail": x.trace}
 	}
-	return out, nil
+	return out
 }
 
 // piece is how many tokens a streamed event carries.
@@ -229,6 +234,7 @@ func (b *backend) converseStream(c *call) (obj, error) {
 		return nil, c.invalid("The model is unsupported for streaming.")
 	}
 	c.streaming()
+	c.used, c.streamed = &x.reply, x.answer(c)
 	c.stream = func(e *smithy.EventWriter) (*awsapi.Completion, error) {
 		// A client that has gone has used the tokens all the same.
 		return c.completion(x.reply), sendAll(e, x.events())

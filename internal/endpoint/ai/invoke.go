@@ -156,6 +156,7 @@ func (b *backend) invokeModelStream(c *call) (obj, error) {
 		events = append(events, event{"chunk", obj{"bytes": body}})
 	}
 	c.streaming()
+	c.used, c.streamed = &x.reply, chunks
 	c.stream = func(e *smithy.EventWriter) (*awsapi.Completion, error) {
 		// A client that has gone has used the tokens all the same.
 		return c.completion(x.reply), sendAll(e, events)

@@ -237,6 +237,7 @@ func (c *call) spent(r reply) {
 		extra["inferenceRegion"] = c.model.region(c)
 	}
 	c.Record.AdditionalEventData = extra
+	c.used = &r
 }
 
 // completion is the record of a stream that has ended.

@@ -27,6 +27,8 @@ type Options struct {
 	// OnBehalf is who a service is that has assumed a role to work for the account; nil when it may not. nil: services
 	// never do.
 	OnBehalf func(roleARN, session, service string, now time.Time) *awsapi.Identity
+	// Invocations keeps model invocation logs where they are set up. nil: nobody does.
+	Invocations *InvocationLog
 	// Upstream answers Converse and, for models that chat, InvokeModel. nil: all is answered without a model.
 	Upstream *upstream.Client
 }
@@ -194,6 +196,9 @@ type call struct {
 	in     map[string]any // what could be read of the input
 	bad    error          // why not all of it could
 	model  *target        // the model invoked, for the operations that name one
+	used   *reply         // what it answered, once it has
+
+	streamed any // the whole answer of a stream, for the model invocation log
 
 	header map[string]string // of the answer, beyond what the model says
 	// stream, when a handler sets it, writes the events of the answer.
@@ -266,6 +271,9 @@ func (s *service) Serve(c *awsapi.Call) (*awsapi.Response, error) {
 		return nil, k.invalid("%s", message)
 	}
 	out, err := k.rule.serve(k)
+	if logErr := s.backend.logInvocation(k, out, err); err == nil {
+		err = logErr
+	}
 	if err != nil {
 		return nil, err
 	}

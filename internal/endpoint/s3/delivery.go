@@ -21,7 +21,10 @@ const (
 	deliveryACL = "bucket-owner-full-control"
 )
 
-// Delivery is a file that CloudTrail puts into a bucket.
+// bedrock is the principal that model invocation logs are delivered as.
+const bedrock = "bedrock.amazonaws.com"
+
+// Delivery is a file that CloudTrail puts into a bucket, or Bedrock.
 type Delivery struct {
 	Bucket, Key     string
 	Body            []byte
@@ -29,15 +32,24 @@ type Delivery struct {
 	ContentEncoding string            // "gzip"
 	Metadata        map[string]string // user metadata, names without "x-amz-meta-"
 	Trail           string            // the trail's ARN, which is aws:SourceArn
+	Bedrock         string            // instead of Trail: Bedrock's ARN, which is aws:SourceArn of its model invocation logs
 	KMSKey          string            // the key it is encrypted with; "" means the bucket's default
 }
 
-// Deliver stores a file as CloudTrail does: as the principal cloudtrail.amazonaws.com, if the bucket's policy lets it.
+// Deliver stores a file as the principal cloudtrail.amazonaws.com, or bedrock.amazonaws.com, if the bucket's policy lets it.
 // The file is durable when it returns nil. Delivering the same again changes nothing, not even in a versioned bucket.
 //
 // What is refused is an *awsapi.Error with the code NoSuchBucket or InsufficientS3BucketPolicy.
 func (s *Service) Deliver(_ context.Context, d Delivery) error {
-	if err := s.deliverable(d.Bucket, d.Key, d.Trail); err != nil {
+	principal := "AWS:" + s.account + ":CloudTrail"
+	var err error
+	if d.Bedrock != "" {
+		principal = "AWS:" + s.account + ":Bedrock"
+		err = s.deliverableAs(bedrock, d.Bucket, d.Key, d.Bedrock, nil)
+	} else {
+		err = s.deliverable(d.Bucket, d.Key, d.Trail)
+	}
+	if err != nil {
 		return err
 	}
 	meta := map[string]string{"Content-Type": d.ContentType}
@@ -63,7 +75,7 @@ func (s *Service) Deliver(_ context.Context, d Delivery) error {
 		return noSuchBucket()
 	}
 	if err == nil {
-		s.tell(happening{event: "ObjectCreated:Put", bucket: d.Bucket, object: put, at: put.Modified, principal: "AWS:" + s.account + ":CloudTrail"})
+		s.tell(happening{event: "ObjectCreated:Put", bucket: d.Bucket, object: put, at: put.Modified, principal: principal})
 	}
 	return err
 }
@@ -76,7 +88,7 @@ func (s *Service) CheckDelivery(bucket, prefix, account, trail string) error {
 	} else if err != nil {
 		return err
 	}
-	if !s.trailMay(bucket, "s3:GetBucketAcl", bucketARN(bucket), trail, nil) {
+	if !s.serviceMay(cloudTrail, bucket, "s3:GetBucketAcl", bucketARN(bucket), trail, nil) {
 		return insufficientPolicy()
 	}
 	key := "AWSLogs/" + account + "/CloudTrail/us-east-1/2026/01/01/probe"
@@ -87,33 +99,36 @@ func (s *Service) CheckDelivery(bucket, prefix, account, trail string) error {
 }
 
 func (s *Service) deliverable(bucket, key, trail string) error {
+	return s.deliverableAs(cloudTrail, bucket, key, trail, policy.Context{"s3:x-amz-acl": {deliveryACL}})
+}
+
+func (s *Service) deliverableAs(service, bucket, key, source string, more policy.Context) error {
 	if _, err := s.store.Bucket(bucket); errors.Is(err, disk.ErrNoBucket) {
 		return noSuchBucket()
 	} else if err != nil {
 		return err
 	}
-	acl := policy.Context{"s3:x-amz-acl": {deliveryACL}}
-	if !s.trailMay(bucket, "s3:PutObject", objectARN(bucket, key), trail, acl) {
+	if !s.serviceMay(service, bucket, "s3:PutObject", objectARN(bucket, key), source, more) {
 		return insufficientPolicy()
 	}
 	return nil
 }
 
-// trailMay tells whether the bucket's policy lets CloudTrail do that for the trail.
-func (s *Service) trailMay(bucket, action, resource, trail string, more policy.Context) bool {
+// serviceMay tells whether the bucket's policy lets a service do that for a source, given by its ARN.
+func (s *Service) serviceMay(service, bucket, action, resource, source string, more policy.Context) bool {
 	doc := s.config.policy(bucket)
 	if doc == nil {
 		return false
 	}
 	ctx := policy.Context{
-		"aws:SecureTransport": {"true"}, "aws:SourceArn": {trail}, "aws:PrincipalIsAWSService": {"true"},
-		"aws:PrincipalServiceName": {cloudTrail},
+		"aws:SecureTransport": {"true"}, "aws:SourceArn": {source}, "aws:PrincipalIsAWSService": {"true"},
+		"aws:PrincipalServiceName": {service},
 	}
-	if parts := strings.SplitN(trail, ":", 6); len(parts) == 6 {
+	if parts := strings.SplitN(source, ":", 6); len(parts) == 6 {
 		ctx["aws:SourceAccount"] = []string{parts[4]}
 	}
 	maps.Copy(ctx, more)
-	r := policy.Request{Principal: policy.Principal{Service: cloudTrail}, Action: action, Resource: resource, Context: ctx}
+	r := policy.Request{Principal: policy.Principal{Service: service}, Action: action, Resource: resource, Context: ctx}
 	return policy.Evaluate([]*policy.Document{doc}, r) == policy.Allow
 }
 
