@@ -28,7 +28,8 @@ func (a *app) showCommand() *cobra.Command {
 		Long: `Show an event as JSON: CloudTrail's members, what aitrail makes of them, and where it comes from: the log file
 (source_object), its place in there (source_index, from 0), what is proven of that file (verdict, verdict_note), and the
 record's bytes as they stand in the log file (raw), or why they can't be had (raw_error). Of an event that came one by one,
-from a log group or the event history, log_file and log_file_index are the log file that holds it too, if that was collected.`,
+from a log group or the event history, log_file and log_file_index are the log file that holds it too, if that was collected.
+Where model invocation logs tell of the call, it has what they tell (invocation).`,
 		Example: "  aitrail events show 51d580ea-04f5-421c-b733-b5e4ec485a6e\n  aitrail events show --raw 51d580ea-04f5-421c-b733-b5e4ec485a6e | jq .userIdentity",
 		RunE:    func(c *cobra.Command, args []string) error { return a.show(c.Context(), args[0], raw) },
 	}
@@ -63,6 +64,13 @@ func (a *app) show(ctx context.Context, id string, raw bool) error {
 				e = append(e, query.Member{Name: "log_file", Value: at.object}, query.Member{Name: "log_file_index", Value: at.index})
 			}
 			e = append(e, query.Member{Name: "verdict", Value: at.verdict}, query.Member{Name: "verdict_note", Value: at.note})
+			invocation, lookErr := db.Invocation(ctx, at.request, at.event.account, at.event.region, at.event.at)
+			if lookErr != nil {
+				return lookErr
+			}
+			if invocation != nil {
+				e = append(e, query.Member{Name: "invocation", Value: invocation})
+			}
 			if err != nil {
 				e = append(e, query.Member{Name: "raw_error", Value: err.Error()})
 			} else {
@@ -84,6 +92,8 @@ type lineage struct {
 	verdict, note string
 	live          string // what it came from one by one; the log file is another's then, if there is one
 	failed        error  // why it could not be looked for
+	request       string // the id of the call's
+	event         liveEvent
 }
 
 func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*lineage, error) {
@@ -105,8 +115,11 @@ func (a *app) lineage(ctx context.Context, db *query.DB, e query.Object) (*linea
 			at.index, _ = m.Value.(int64)
 		case "verdict":
 			at.verdict = query.Text(m.Value)
+		case "requestID":
+			at.request = query.Text(m.Value)
 		}
 	}
+	at.event = event
 	switch {
 	case isLive(at.object):
 		event.id, at.live = at.id, at.object

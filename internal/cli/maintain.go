@@ -27,6 +27,7 @@ repeated. Once a day is often enough, and once an hour does no harm.
 The retention is kept in the lake: --retention events=365 expires events a year after they happened, from then on at every
 run, and log_files=730 their log files a year later. A log file that isn't in log_files is collected again if it is still in
 its source, so log_files must be kept at least as long as events, and should be kept as long as the source keeps log files.
+Invocations of models are kept as long as events unless invocations=DAYS says otherwise, digests as long as log_files.
 What has expired is shown by aitrail status.`,
 		Example: "  aitrail maintain\n  aitrail maintain --retention events=365 --retention log_files=forever",
 		Args:    noArgs,
@@ -43,7 +44,7 @@ What has expired is shown by aitrail status.`,
 			return a.maintain(c.Context(), l, retention, m)
 		},
 	}
-	c.Flags().StringSliceVar(&retention, "retention", nil, "keep a table's rows for so many days, from now on: `events=DAYS` or log_files=DAYS; forever")
+	c.Flags().StringSliceVar(&retention, "retention", nil, "keep a table's rows for so many days, from now on: `events=DAYS`, log_files=DAYS or invocations=DAYS; forever")
 	c.Flags().DurationVar(&m.Snapshots, "snapshots", 24*time.Hour, "`age` of snapshots, and of files that nothing needs, that go; at least 6h and 12h")
 	return c
 }

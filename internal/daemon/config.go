@@ -146,7 +146,7 @@ func (p *parser) prompts(n *yaml.Node, path string) {
 		p.c.Prompts = true
 	case "drop", "": // a problem is noted already
 	default:
-		p.problem(n, path, "%q is neither drop nor keep", text)
+		p.problem(n, path, "needs drop or keep, not %q", text)
 	}
 }
 

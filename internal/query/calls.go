@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Calls returns the AI calls that the filter chooses, the newest first.
@@ -158,4 +159,29 @@ func (db *DB) each(ctx context.Context, text string, args []any, row func(values
 		row(rows.Values())
 	}
 	return rows.Err()
+}
+
+// Invocation returns what model invocation logs tell of a call, given the request's id, the account and Region called, and about when
+// that was: a member for each column that isn't null. nil when they tell nothing.
+func (db *DB) Invocation(ctx context.Context, requestID, account, region string, at time.Time) (Object, error) {
+	const form = "2006-01-02 15:04:05Z07:00"
+	if requestID == "" || at.IsZero() {
+		return nil, nil
+	}
+	at = at.UTC()
+	rows, err := db.Query(ctx, fmt.Sprintf(`SELECT * FROM invocations WHERE request_id = ? AND account = ? AND region = ?
+		AND time >= TIMESTAMPTZ '%s' AND time <= TIMESTAMPTZ '%s'`, at.Add(-streamTime).Format(form), at.Add(streamTime).Format(form)), requestID, account, region)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found Object
+	for rows.Next() && found == nil {
+		for i, v := range rows.Values() {
+			if v != nil {
+				found = append(found, Member{rows.Columns()[i].Name, v})
+			}
+		}
+	}
+	return found, rows.Err()
 }

@@ -137,7 +137,7 @@ func (t *Traffic) setUp(ctx context.Context, ana aws.Config, at Endpoint) (*stag
 	return c, t.agentAndEndpoint(ctx, c)
 }
 
-// transcripts is the bucket with what Rekognition and Textract look at.
+// transcripts is the bucket with what Rekognition and Textract look at, and with model invocation logs.
 const transcripts = "support-transcripts"
 
 // pictures creates the bucket and puts a picture and a paper into it.
@@ -151,15 +151,20 @@ func (t *Traffic) pictures(ctx context.Context, ana aws.Config) error {
 	if err := errors.Join(jpeg.Encode(&picture, blank, nil), png.Encode(&paper, blank)); err != nil {
 		return err
 	}
-	ana.HTTPClient = nil // objects are data events, which the trail doesn't select: these calls don't count
+	ana.HTTPClient = nil // objects are data events, which the trail doesn't select: these calls don't count, nor does the policy
 	uploads := s3.NewFromConfig(ana, func(o *s3.Options) { o.UsePathStyle = true })
 	for name, content := range map[string]*bytes.Buffer{"parcel.jpg": &picture, "invoice.png": &paper} {
 		if _, err := uploads.PutObject(ctx, &s3.PutObjectInput{Bucket: aws.String(transcripts), Key: aws.String(name), Body: bytes.NewReader(content.Bytes())}); err != nil {
 			return err
 		}
 	}
-	return nil
+	_, err := uploads.PutBucketPolicy(ctx, &s3.PutBucketPolicyInput{Bucket: aws.String(transcripts), Policy: aws.String(modelLogs)})
+	return err
 }
+
+// modelLogs is the bucket's policy: Bedrock may write model invocation logs there.
+const modelLogs = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"bedrock.amazonaws.com"},"Action":"s3:PutObject",
+	"Resource":"arn:aws:s3:::` + transcripts + `/AWSLogs/*"}]}`
 
 // keyOfCI makes the user ci, who has a Bedrock API key and nothing else.
 func (t *Traffic) keyOfCI(ctx context.Context, admin *iam.Client) (string, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -85,16 +86,39 @@ func (a *account) writeBucket(ctx context.Context, r provision.Resource, have pr
 }
 
 func (a *account) removeBucket(ctx context.Context, r provision.Resource, _ provision.Properties) error {
-	_, err := a.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &r.Name})
+	trials, _, err := a.bucketContent(ctx, r)
+	if err != nil {
+		return err
+	}
+	for _, o := range trials {
+		if _, err := a.s3.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &r.Name, Key: o.Key, VersionId: o.VersionId}); err != nil {
+			return err
+		}
+	}
+	_, err = a.s3.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &r.Name})
 	return err
 }
 
 func (a *account) bucketHolds(ctx context.Context, r provision.Resource) (bool, error) {
-	out, err := a.s3.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &r.Name, MaxKeys: aws.Int32(1)})
+	_, more, err := a.bucketContent(ctx, r)
+	return more || err != nil, err
+}
+
+// bucketContent finds the empty objects by which Bedrock tries whether it may write, and tells whether there is more.
+func (a *account) bucketContent(ctx context.Context, r provision.Resource) (trials []types.ObjectVersion, more bool, err error) {
+	out, err := a.s3.ListObjectVersions(ctx, &s3.ListObjectVersionsInput{Bucket: &r.Name})
 	if err != nil {
-		return true, err
+		return nil, false, err
 	}
-	return len(out.Versions)+len(out.DeleteMarkers) > 0, nil
+	more = len(out.DeleteMarkers) > 0 || aws.ToBool(out.IsTruncated)
+	for _, o := range out.Versions {
+		if strings.HasSuffix(aws.ToString(o.Key), "/amazon-bedrock-logs-permission-check") && aws.ToInt64(o.Size) == 0 {
+			trials = append(trials, o)
+		} else {
+			more = true
+		}
+	}
+	return trials, more, nil
 }
 
 // setting is what a get call answered: have where there is something, nil where it says that there is none, or no bucket.
