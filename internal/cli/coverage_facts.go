@@ -54,7 +54,7 @@ func (a *app) facts(ctx context.Context, db *query.DB) (*coverage.Facts, error) 
 	if f.Read, err = a.historyRead(ctx, accounts); err != nil {
 		return nil, err
 	}
-	err = each(ctx, db, `SELECT DISTINCT split_part(object, '/', 3) FROM log_files WHERE starts_with(object, 's3://') ORDER BY 1`,
+	err = each(ctx, db, `SELECT DISTINCT split_part(object, '/', 3) FROM log_files WHERE starts_with(object, 's3://') AND `+query.OfEvents+` ORDER BY 1`,
 		func(v []any) { f.Buckets = append(f.Buckets, query.Text(v[0])) })
 	if err != nil {
 		return nil, err

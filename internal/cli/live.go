@@ -73,7 +73,7 @@ func filesOf(ctx context.Context, db *query.DB, events []liveEvent) (map[liveEve
 	}
 	var candidates []candidate
 	err := each(ctx, db, `SELECT object, account, region, first_event, last_event, coalesce(verdict, ''), coalesce(verdict_note, '')
-		FROM log_files WHERE status = 'collected' AND duplicates > 0 AND first_event <= ? AND last_event >= ?
+		FROM log_files WHERE status = 'collected' AND `+query.OfEvents+` AND duplicates > 0 AND first_event <= ? AND last_event >= ?
 			AND NOT starts_with(object, 'logs:') AND NOT starts_with(object, 'history:')
 		ORDER BY coalesce(verdict, '') = 'verified' DESC, object`,
 		func(v []any) {
