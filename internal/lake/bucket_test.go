@@ -130,16 +130,20 @@ func lostAnswers(t *testing.T, servers func(*testing.T, front) func() string) {
 	var on atomic.Bool
 	at := servers(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			switch i := n.Add(1); {
-			case !on.Load() || i%11 > 1 || r.Method == http.MethodGet || lost.Load()+refused.Load() >= 6: // each costs seconds
+			if !on.Load() || r.Method == http.MethodGet || lost.Load()+refused.Load() >= 6 { // each costs seconds
 				next.ServeHTTP(w, r)
-			case i%11 == 0:
+				return
+			}
+			switch n.Add(1) % 7 {
+			case 3:
 				lost.Add(1)
 				next.ServeHTTP(httptest.NewRecorder(), r)
 				panic(http.ErrAbortHandler)
-			default:
+			case 4:
 				refused.Add(1)
 				http.Error(w, "slow down", http.StatusServiceUnavailable)
+			default:
+				next.ServeHTTP(w, r)
 			}
 		})
 	})()
