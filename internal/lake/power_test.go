@@ -176,7 +176,7 @@ func cuts(t *testing.T, base string, every int, do func(dir string, o lake.Optio
 	t.Run("steps", func(t *testing.T) {
 		for at := range counted.n + 1 {
 			for _, how := range []int{strict, names, random} {
-				if os.Getenv("AITRAIL_LONG_TESTS") == "" && (how != strict && how != at%3 || at%every > 0) {
+				if os.Getenv("AITRAIL_LONG_TESTS") == "" && (how != strict && how != at%6 || at%every > 0) {
 					continue
 				}
 				t.Run(fmt.Sprint(at, " ", how), func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestPowerCutWhileMaintaining(t *testing.T) {
 		_, err = l.Maintain(ctx, lake.Maintenance{})
 		return err
 	}
-	cuts(t, base, 5, maintain, func(t *testing.T, image string, _ error) {
+	cuts(t, base, 7, maintain, func(t *testing.T, image string, _ error) {
 		if got := content(t, open(t, image, lake.Options{ReadOnly: true})); !maps.Equal(got, want) {
 			t.Errorf("%d rows, want %d", len(got), len(want))
 		}

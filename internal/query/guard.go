@@ -102,7 +102,7 @@ func number64(node any) (float64, bool) {
 }
 
 // check lets one reading statement through. What it lets through is what DuckDB's own parser made of exactly the text
-// that runs.
+// that runs, behind the views (see ready).
 func (s *session) check(query string) (*statement, error) {
 	st, err := split(query)
 	if err != nil {
