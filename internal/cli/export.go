@@ -355,9 +355,6 @@ func (c *checkpoints) signer() (ed25519.PrivateKey, error) {
 	if c.key != nil {
 		return c.key, nil
 	}
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return nil, err
-	}
 	if c.altered != "" {
 		return nil, fmt.Errorf("%s: %s: run aitrail verify first, which says what that means", c.path(), c.altered)
 	}

@@ -145,9 +145,6 @@ func (c *checkpoints) state(source, endpoint string) *digest.State {
 
 // keep stores what a verification left, durably; without a source, what else was learned. A file that isn't believed is set aside first.
 func (c *checkpoints) keep(source string, s *digest.State) error {
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return err
-	}
 	if c.altered != "" {
 		if err := c.setAside(); err != nil {
 			return err
@@ -173,24 +170,54 @@ func (c *checkpoints) setAside() error {
 	return err
 }
 
-// begin makes the key. An empty file comes first: with a key but no file, the file was removed.
+// begin makes the folder with file and key, both at once: of processes that begin together one succeeds, and the others go on
+// with its key.
 func (c *checkpoints) begin() error {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return err
 	}
 	c.key = key
-	if err := c.write(); err != nil {
+	if err := os.MkdirAll(filepath.Dir(c.dir), 0o755); err != nil {
 		return err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	dir, err := os.MkdirTemp(filepath.Dir(c.dir), "proof.tmp-*")
 	if err != nil {
 		return err
 	}
-	return writeDurably(filepath.Join(c.dir, checkpointKey), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+	defer os.RemoveAll(dir) // gone already when it is c.dir now
+	if err := errors.Join(os.Chmod(dir, 0o755), c.writeBoth(dir)); err != nil {
+		return err
+	}
+	_ = os.Remove(c.dir) // an empty one
+	if os.Rename(dir, c.dir) == nil {
+		return syncDir(filepath.Dir(c.dir))
+	}
+	switch there, err := readSigningKey(filepath.Join(c.dir, checkpointKey)); {
+	case err == nil:
+		c.key = there
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return c.writeBoth(c.dir) // where there is something, but no key: what was set aside
 }
 
-func (c *checkpoints) write() error {
+// writeBoth writes the file, and the key after it: with a key but no file, the file was removed.
+func (c *checkpoints) writeBoth(dir string) error {
+	der, err := x509.MarshalPKCS8PrivateKey(c.key)
+	if err != nil {
+		return err
+	}
+	if err := c.writeFile(dir); err != nil {
+		return err
+	}
+	return writeDurably(filepath.Join(dir, checkpointKey), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+}
+
+func (c *checkpoints) write() error { return c.writeFile(c.dir) }
+
+func (c *checkpoints) writeFile(dir string) error {
 	body, err := json.Marshal(c.saved)
 	if err != nil {
 		return err
@@ -199,7 +226,7 @@ func (c *checkpoints) write() error {
 	if err != nil {
 		return err
 	}
-	return writeDurably(c.path(), slices.Concat(body, []byte("\n"), sig, []byte("\n")), 0o644)
+	return writeDurably(filepath.Join(dir, checkpointFile), slices.Concat(body, []byte("\n"), sig, []byte("\n")), 0o644)
 }
 
 // learn adds the public keys that an endpoint gave.
@@ -259,7 +286,11 @@ func writeDurably(path string, data []byte, mode fs.FileMode) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
