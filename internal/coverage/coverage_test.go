@@ -3,6 +3,7 @@ package coverage_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -355,6 +356,22 @@ func TestIssuesAndShares(t *testing.T) {
 	r = w.report(coverage.Question{Service: "bedrock", Operation: "InvokeAgent", Region: "us-*", Since: at("00:00"), Until: at("01:00")})
 	if r.Kinds != 1 || len(r.Places) != 1 || r.Issues[0].State != coverage.NotRecorded {
 		t.Errorf("InvokeAgent: %d kinds, %+v", r.Kinds, r.Issues)
+	}
+}
+
+// Kinds of events, places and years add up to more than a time.Duration holds, and whole is only what is.
+func TestSharesOfLongTimes(t *testing.T) {
+	w := &world{now: "09:30", events: []coverage.Event{event("00:00", "CreateTrail", created), event("00:00", "StartLogging", named)}}
+	w.digests("us-east-1", coverage.Covered, "", "00:00", "09:00")
+	all := w.report(coverage.Question{Since: at("00:00"), Until: at("08:00")})
+	r := w.report(coverage.Question{Since: at("00:00").AddDate(-10, 0, 0), Until: at("08:00")})
+	days := at("00:00").Sub(at("00:00").AddDate(-10, 0, 0)).Hours() / 24
+	if got, want := r.Covered, all.Covered*8/24/(days+8./24); all.Kinds < 100 || all.Covered == 0 || math.Abs(got-want) > 1e-9 {
+		t.Errorf("of ten years and %d kinds %v is covered, want %v", all.Kinds, got, want)
+	}
+	r = w.report(coverage.Question{Service: "comprehend", Since: at("00:00").Add(-1), Until: at("08:00")})
+	if r.Covered >= 1 || r.Covered < 0.999999 {
+		t.Errorf("all but a nanosecond: %v", r.Covered)
 	}
 }
 

@@ -1,6 +1,7 @@
 package coverage
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -115,7 +116,7 @@ func (f *Facts) Report(q Question) *Report {
 			r.Kinds++
 		}
 	}
-	var total, covered, pending time.Duration
+	var all times
 	issues := issues{kinds: r.Kinds}
 	lineNumber := 0
 	for _, p := range f.places(q) {
@@ -132,7 +133,7 @@ func (f *Facts) Report(q Question) *Report {
 				lines[signature], courseOf = n, append(courseOf, line(r.From, r.To, courses, extents))
 			}
 			spans := courseOf[n]
-			kr := KindReport{Kind: k.Name(), Category: k.Category, Covered: share(spans, Covered), Spans: spans}
+			kr := KindReport{Kind: k.Name(), Category: k.Category, Covered: timesOf(spans).share(Covered), Spans: spans}
 			if n := len(r.Services) - 1; n < 0 || r.Services[n].Service != k.Service || r.Services[n].Place != p {
 				r.Services = append(r.Services, ServiceReport{Service: k.Service, Place: p})
 			}
@@ -141,15 +142,7 @@ func (f *Facts) Report(q Question) *Report {
 			if k.Category == cloudtrail.CategoryNetwork {
 				continue
 			}
-			for _, span := range spans {
-				total += span.duration()
-				switch span.State {
-				case Covered:
-					covered += span.duration()
-				case Pending:
-					pending += span.duration()
-				}
-			}
+			all.add(spans)
 			issues.add(p, k, lineNumber+n, spans)
 		}
 		lineNumber += len(courseOf)
@@ -157,7 +150,7 @@ func (f *Facts) Report(q Question) *Report {
 	for i := range r.Services {
 		r.Services[i].Covered = r.Services[i].covered()
 	}
-	r.Covered, r.Pending = ratio(covered, total), ratio(pending, total)
+	r.Covered, r.Pending = all.share(Covered), all.share(Pending)
 	r.Issues = issues.list()
 	return r
 }
@@ -263,39 +256,50 @@ func (f *Facts) place(r *Report, p Place, courses []*course) PlaceReport {
 		best.From, best.To = times[i-1], times[i]
 		out.Spans = appendSpan(out.Spans, best)
 	}
-	out.Complete = share(slices.DeleteFunc(slices.Clone(out.Spans), func(s Span) bool { return s.State == Stopped || s.State == Pending }), Covered)
+	expected := timesOf(out.Spans)
+	expected[Stopped], expected[Pending] = 0, 0
+	out.Complete = expected.share(Covered)
 	return out
 }
 
 func (s *ServiceReport) covered() float64 {
-	sum, n := 0.0, 0
+	var t times
 	for _, k := range s.Kinds {
 		if k.Category != cloudtrail.CategoryNetwork {
-			sum += k.Covered
-			n++
+			t.add(k.Spans)
 		}
 	}
-	if n == 0 {
-		return 0
-	}
-	return sum / float64(n)
+	return t.share(Covered)
 }
 
-// share is how much of the time of spans has a state.
-func share(spans []Span, state State) float64 {
-	var total, part time.Duration
+// times are seconds by state. An organization's kinds of events add up to more than a time.Duration holds within a week.
+type times [NotRecorded + 1]float64
+
+func timesOf(spans []Span) (t times) {
+	t.add(spans)
+	return t
+}
+
+func (t *times) add(spans []Span) {
 	for _, s := range spans {
-		total += s.duration()
-		if s.State == state {
-			part += s.duration()
-		}
+		t[s.State] += s.To.Sub(s.From).Seconds()
 	}
-	return ratio(part, total)
 }
 
-func ratio(part, total time.Duration) float64 {
-	if total == 0 {
-		return 0
+// share is how much of the time has a state: 1 only if all has.
+func (t times) share(state State) float64 {
+	rest := 0.0
+	for s, seconds := range t {
+		if State(s) != state {
+			rest += seconds
+		}
 	}
-	return float64(part) / float64(total)
+	switch part := t[state]; {
+	case part == 0:
+		return 0
+	case rest == 0:
+		return 1
+	default:
+		return min(part/(part+rest), math.Nextafter(1, 0))
+	}
 }

@@ -55,8 +55,6 @@ type Span struct {
 	By string `json:"by,omitempty"` // what tells of a kind of events: a trail, or the event history
 }
 
-func (s Span) duration() time.Duration { return s.To.Sub(s.From) }
-
 // appendSpan adds a span to spans that are in order; one that goes on with the last is joined to it.
 func appendSpan(spans []Span, s Span) []Span {
 	if !s.From.Before(s.To) {
