@@ -93,6 +93,7 @@ func (f *Facts) course(t Trail, p Place) *course {
 	for _, chain := range chains {
 		newest = later(newest, chain.end())
 	}
+	slices.SortStableFunc(chains, func(a, b *Chain) int { return f.verified(b).Compare(f.verified(a)) })
 	for _, chain := range chains {
 		organization = organization || chain.Organization != ""
 		spans := chain.arrival(f.verified(chain), f.Now, off)
@@ -196,7 +197,8 @@ func (f *Facts) since(t Trail) time.Time {
 	return first
 }
 
-// merged takes the better of two courses at each time.
+// merged takes the better of two courses at each time; a gap stands against what was pending when the second was looked at,
+// before the first.
 func merged(a, b []Span) []Span {
 	var out []Span
 	var times []time.Time
@@ -208,6 +210,9 @@ func merged(a, b []Span) []Span {
 	for i := 1; i < len(times); i++ {
 		x, _ := at(a, times[i-1])
 		y, _ := at(b, times[i-1])
+		if x.State == Gap && y.State == Pending {
+			y = Span{}
+		}
 		if s := better(x, y); s.State != 0 {
 			s.From, s.To = times[i-1], times[i]
 			out = appendSpan(out, s)

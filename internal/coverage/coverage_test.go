@@ -262,13 +262,17 @@ func TestTwoSources(t *testing.T) {
 	ahead.digests("us-east-1", coverage.Covered, "", "00:00", "05:00")
 	ahead.arrived.Absent(coverage.Digest{Account: account, Region: "us-east-1", Trail: "main", HomeRegion: "us-east-1"},
 		coverage.Missing{Object: "s3://logs/a", From: at("04:10"), To: at("04:20"), State: coverage.Gap})
+	behind.arrived.Absent(coverage.Digest{Account: account, Region: "us-east-1", Trail: "main", HomeRegion: "us-east-1"},
+		coverage.Missing{Object: "s3://logs/b", From: at("01:10"), To: at("01:20"), State: coverage.Pending})
+	ahead.arrived.Absent(coverage.Digest{Account: account, Region: "us-east-1", Trail: "main", HomeRegion: "us-east-1"},
+		coverage.Missing{Object: "s3://logs/b", From: at("01:10"), To: at("01:20"), State: coverage.Gap})
 	ahead.arrived.Verified, behind.arrived.Verified = at("05:00"), at("03:00")
 	f := &coverage.Facts{
 		History: coverage.NewHistory([]coverage.Event{event("00:00", "CreateTrail", created), event("00:00", "StartLogging", named)}, nil),
 		Arrived: map[string]*coverage.Arrived{"s3://logs": behind.arrived, "s3://logs/trail": ahead.arrived}, Now: at("05:10"),
 	}
 	got := spans(t, f.Report(coverage.Question{Service: "bedrock", Since: at("00:00"), Until: at("05:00")}), "us-east-1", "bedrock", "management reads")
-	if want := "covered 00:00-04:10 | gap 04:10-04:20 | covered 04:20-04:45 | pending 04:45-05:00"; got != want {
+	if want := "covered 00:00-01:10 | gap 01:10-01:20 | covered 01:20-04:10 | gap 04:10-04:20 | covered 04:20-04:45 | pending 04:45-05:00"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
