@@ -150,8 +150,18 @@ func (c *Chain) arrival(verified, now time.Time, off func(time.Time) bool) []Spa
 		}
 	}
 	spans = slices.DeleteFunc(spans, func(s Span) bool { return !s.From.Before(s.To) })
+	// What is missing for good stands against what may still come at the same time.
+	gaps := slices.DeleteFunc(slices.Clone(spans), func(s Span) bool { return s.State != Gap })
 	for _, m := range c.Missing {
-		spans = overlay(spans, Span{From: m.From, To: m.To.Add(time.Second), State: m.State, Note: m.Note})
+		s := Span{From: m.From, To: m.To.Add(time.Second), State: m.State, Note: m.Note}
+		if m.State == Gap {
+			gaps = append(gaps, s)
+		} else {
+			spans = overlay(spans, s)
+		}
+	}
+	for _, g := range gaps {
+		spans = overlay(spans, g)
 	}
 	return spans
 }

@@ -277,6 +277,24 @@ func TestTwoSources(t *testing.T) {
 	}
 }
 
+// A log file that may still come hides no gap of the same time, of another log file or a digest.
+func TestGapStandsAgainstPending(t *testing.T) {
+	w := &world{now: "05:10", events: []coverage.Event{event("00:00", "CreateTrail", created), event("00:00", "StartLogging", named)}}
+	w.digests("us-east-1", coverage.Covered, "", "00:00", "05:00")
+	w.digests("us-east-1", coverage.Gap, "digest missing", "03:00", "04:00")
+	for _, m := range []coverage.Missing{
+		{Object: "s3://logs/a", From: at("01:10"), To: at("01:20"), State: coverage.Gap},
+		{Object: "s3://logs/b", From: at("01:00"), To: at("01:30"), State: coverage.Pending},
+		{Object: "s3://logs/c", From: at("02:30"), To: at("03:10"), State: coverage.Pending},
+	} {
+		w.arrived.Absent(coverage.Digest{Account: account, Region: "us-east-1", Trail: "main", HomeRegion: "us-east-1"}, m)
+	}
+	got := spans(t, w.report(coverage.Question{Service: "bedrock", Since: at("00:00"), Until: at("04:00")}), "us-east-1", "bedrock", "management reads")
+	if want := "covered 00:00-01:00 | pending 01:00-01:10 | gap 01:10-01:20 | pending 01:20-01:30 | covered 01:30-02:30 | pending 02:30-02:45 | gap 02:45-04:00"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // TestEventHistory has the event history tell of writes what a trail doesn't: of an account without one, of a time in which it was
 // stopped, of a gap.
 func TestEventHistory(t *testing.T) {
