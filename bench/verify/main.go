@@ -200,6 +200,9 @@ func (b *bench) compare(ctx context.Context, files tally, sides []side) error {
 			c.Env = append(os.Environ(), s.env...)
 			start := time.Now()
 			out, err := c.CombinedOutput()
+			if c.ProcessState == nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
 			times[i] = append(times[i], time.Since(start))
 			cpu[i] = append(cpu[i], c.ProcessState.UserTime()+c.ProcessState.SystemTime())
 			if !strings.Contains(string(out), s.want) {
