@@ -187,8 +187,8 @@ func (a *app) queryCommand() *cobra.Command {
 		Use:   "query SQL",
 		Short: "Answer a SELECT over the views calls, events, invocations, log_files and digests",
 		Long: `Run one reading SQL statement (DuckDB's SQL) over the lake. Views: events (every event, CloudTrail's columns and the
-normal form), calls (AI calls, one row a call), log_files (what was collected, with digest verdicts). DESCRIBE calls
-shows a view's columns. SQL can't write, and can't reach files or the network.`,
+normal form), calls (AI calls, one row a call), invocations (of model invocation logs), log_files (what was collected, with
+digest verdicts), digests (and the log files each names). DESCRIBE calls shows a view's columns. SQL can't write, and can't reach files or the network.`,
 		Example: "  aitrail query 'SELECT actor, model_id, count(*) FROM calls GROUP BY ALL ORDER BY 3 DESC'\n  aitrail query 'DESCRIBE events'",
 		Args:    exactArgs(1, "one SQL statement"),
 		RunE: func(c *cobra.Command, args []string) error {
