@@ -272,10 +272,8 @@ func (t *cataloged) CommitTable(ctx context.Context, _ table.Identifier, reqs []
 	if err != nil {
 		return nil, "", err
 	}
-	for _, r := range reqs {
-		if err := r.Validate(base.Metadata()); err != nil {
-			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
-		}
+	if err := base.meets(reqs); err != nil {
+		return nil, "", err
 	}
 	var now version
 	err = t.d.step("publish", join(t.d.root, t.name), func() (err error) {

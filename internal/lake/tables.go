@@ -186,6 +186,16 @@ func newLoaded(d *disk, name string, meta table.Metadata, location string, c tab
 	return &loaded{Table: table.New(table.Identifier{name}, meta, location, fsys, c), name: name, commit: commit}
 }
 
+// meets returns table.ErrCommitFailed for a version that doesn't meet the requirements of a commit.
+func (v *loaded) meets(reqs []table.Requirement) error {
+	for _, r := range reqs {
+		if err := r.Validate(v.Metadata()); err != nil {
+			return fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
+		}
+	}
+	return nil
+}
+
 // check tells whether a table is a lake's, and of a version that this package can read.
 func (d *disk) check(name string, meta table.Metadata) error {
 	switch have := meta.Properties().GetInt(propVersion, 0); {
@@ -213,10 +223,8 @@ func (t *tableFiles) CommitTable(_ context.Context, _ table.Identifier, reqs []t
 	if err != nil {
 		return nil, "", err
 	}
-	for _, r := range reqs {
-		if err := r.Validate(base.Metadata()); err != nil {
-			return nil, "", fmt.Errorf("%w: %w", table.ErrCommitFailed, err)
-		}
+	if err := base.meets(reqs); err != nil {
+		return nil, "", err
 	}
 	meta, err := table.UpdateTableMetadata(base.Metadata(), updates, base.MetadataLocation())
 	if err != nil {
