@@ -70,6 +70,18 @@ func (l *load) setFaults(ctx context.Context, shares fault.Shares) error {
 	return nil
 }
 
+// first makes a call in each Region.
+func (l *load) first(ctx context.Context) (ids []string, err error) {
+	for _, region := range regions {
+		c := caller{load: l, web: http.DefaultClient, region: region}
+		if c.call(ctx); len(c.ids) != 1 || c.failed > 0 {
+			return nil, fmt.Errorf("the first call in %s failed", region)
+		}
+		ids = append(ids, c.ids...)
+	}
+	return ids, nil
+}
+
 // run makes calls and returns the request ids of those that were answered, and how many of them with an error.
 func (l *load) run(ctx context.Context, o options) (ids []string, failed int) {
 	ctx, cancel := context.WithTimeout(ctx, o.long)

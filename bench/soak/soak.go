@@ -87,8 +87,8 @@ func soak(ctx context.Context, o options) (result, error) {
 		"AWS_REGION="+cfg.Region, "AWS_EC2_METADATA_DISABLED=true", aitrail+"=1")
 	bucket := "s3://" + outputs.Bucket + "/" + outputs.Prefix
 	load := &load{url: web.URL, credentials: aws.Credentials{AccessKeyID: id, SecretAccessKey: secret}}
-	first, _ := load.run(ctx, options{calls: len(regions), clients: len(regions), long: time.Second})
-	if err := errors.Join(server.Flush(ctx), load.setFaults(ctx, o.faults)); err != nil { // nothing can tell of the first digests, were they missing
+	first, err := load.first(ctx)
+	if err := errors.Join(err, server.Flush(ctx), load.setFaults(ctx, o.faults)); err != nil { // nothing can tell of the first digests, were they missing
 		return r, err
 	}
 	config := filepath.Join(o.dir, "aitrail.yaml")

@@ -413,10 +413,10 @@ func (b *Batch) Commit(ctx context.Context) (Result, error) {
 	case b.l.opts.ReadOnly:
 		return Result{}, ErrReadOnly
 	}
+	b.attempted = true
 	if err := b.flush(); err != nil {
 		return Result{}, fmt.Errorf("writing to lake %s: %w", b.l.d.root, err)
 	}
-	b.attempted = true
 	r, err := b.commit(ctx)
 	if err != nil {
 		return Result{}, fmt.Errorf("committing to lake %s: %w", b.l.d.root, err)
