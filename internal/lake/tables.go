@@ -16,6 +16,8 @@ import (
 	iceio "github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
+
+	_ "github.com/aitrail/aitrail/internal/lake/nosubstrait" // a quicker start
 )
 
 // Properties of the tables.
