@@ -28,6 +28,7 @@ type gap struct {
 	fault    fault.Name
 	key      string    // in the trail's bucket
 	from, to time.Time // that it is about
+	hides    []string  // of a missing digest: the log files that it would have named
 }
 
 // gaps learns from the endpoint's log what it left out or altered.
@@ -55,6 +56,8 @@ func (g *gaps) Handle(_ context.Context, r slog.Record) error {
 			s.from = a.Value.Time()
 		case "to":
 			s.to = a.Value.Time()
+		case "names":
+			s.hides, _ = a.Value.Any().([]string)
 		}
 		return true
 	})
@@ -102,8 +105,8 @@ func count(list []gap) string {
 }
 
 // unreported returns what aitrail verify or aitrail coverage doesn't tell of the gaps: each must be named by a finding of
-// its kind, and the time that it is about must be a gap in the coverage of its Region. What a missing digest would have named
-// is hidden behind it.
+// its kind, and the time that it is about must be a gap in the coverage of its Region. A log file that a missing digest would
+// have named is hidden behind that one.
 func unreported(ctx context.Context, o options, env []string, source string, list []gap) ([]string, error) {
 	var verified struct{ Findings []digest.Finding }
 	var covered coverage.Report
@@ -121,8 +124,8 @@ func unreported(ctx context.Context, o options, env []string, source string, lis
 		}
 		switch {
 		case !slices.ContainsFunc(verified.Findings, func(f digest.Finding) bool { return g.names(f, key) }):
-			behind := func(f digest.Finding) bool { return g.behind(f, key, o) }
-			if g.fault == fault.MissingDigest || !slices.ContainsFunc(verified.Findings, behind) {
+			behind := func(d gap) bool { return slices.Contains(d.hides, g.key) }
+			if !slices.ContainsFunc(list, behind) {
 				lost = append(lost, fmt.Sprintf("%s %s is in no finding", g.fault, g.key))
 			}
 		case !g.covers(&covered, key.Region):
@@ -130,13 +133,6 @@ func unreported(ctx context.Context, o options, env []string, source string, lis
 		}
 	}
 	return lost, nil
-}
-
-// behind tells whether a finding is of a missing digest that may have named the gap's log file: the next one after it was
-// delivered, late or not.
-func (g gap) behind(f digest.Finding, key cloudtrail.Key, o options) bool {
-	return f.Kind == digest.DigestMissing && f.Region == key.Region && f.To.After(g.from.Add(-time.Second)) &&
-		f.From.Before(g.to.Add(5*o.deliver+time.Second))
 }
 
 // names tells whether a finding is the gap's.

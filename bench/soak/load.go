@@ -84,8 +84,6 @@ func (l *load) first(ctx context.Context) (ids []string, err error) {
 
 // run makes calls and returns the request ids of those that were answered, and how many of them with an error.
 func (l *load) run(ctx context.Context, o options) (ids []string, failed int) {
-	ctx, cancel := context.WithTimeout(ctx, o.long)
-	defer cancel()
 	turns := make(chan struct{}, o.clients)
 	go func() {
 		defer close(turns)
@@ -116,17 +114,23 @@ func pace(ctx context.Context, o options, turns chan<- struct{}) {
 	defer tick.Stop()
 	began := time.Now()
 	for given := 0; given < o.calls; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		gone := time.Since(began)
+		if gone > o.long && given >= o.least {
 			return
 		}
-		for due := int(time.Since(began).Seconds() / o.long.Seconds() * float64(o.calls) * 1.02); given < min(due, o.calls); given++ {
+		if given >= int(gone.Seconds()/o.long.Seconds()*float64(o.calls)*1.02) {
 			select {
-			case turns <- struct{}{}:
+			case <-tick.C:
 			case <-ctx.Done():
 				return
 			}
+			continue
+		}
+		select {
+		case turns <- struct{}{}:
+			given++
+		case <-ctx.Done():
+			return
 		}
 	}
 }
@@ -155,7 +159,7 @@ func (c *caller) call(ctx context.Context) {
 	r.Body, _ = c.signed.GetBody()
 	answer, err := c.web.Do(r)
 	if err != nil {
-		return // cut off by the end
+		return // broken off, or not answered: none that must be in the lake
 	}
 	_, _ = io.Copy(io.Discard, answer.Body) // what counts is that it was answered
 	answer.Body.Close()

@@ -22,8 +22,8 @@ func TestSoak(t *testing.T) {
 		t.Skip("takes some 20 seconds")
 	}
 	o := options{
-		dir: t.TempDir(), calls: 300, long: 6 * time.Second, clients: 2, collectors: 2, deliver: time.Second, digest: 4 * time.Second,
-		calm: [2]time.Duration{time.Second, 4 * time.Second}, slow: 0.02, patience: 60 * time.Second, log: t.Logf,
+		dir: t.TempDir(), calls: 300, least: 200, long: 6 * time.Second, clients: 2, collectors: 2, deliver: time.Second, digest: 4 * time.Second,
+		calm: [2]time.Duration{time.Second, 4 * time.Second}, slow: 0.02, patience: 5 * time.Minute, log: t.Logf,
 		faults: fault.Shares{"late-file": 0.3, "duplicate-file": 0.3, "disorder-file": 0.3, "missing-file": 0.3, "altered-file": 0.2, "missing-digest": 0.3, "throttle": 0.05, "error": 0.05},
 	}
 	r, err := soak(t.Context(), o)

@@ -51,8 +51,8 @@ func (s *Service) strikes(name fault.Name, key string) bool {
 
 // struck tells the log which file or digest a fault struck, and the times it is about: whoever tries a consumer against it
 // wants to know what it should find.
-func (s *Service) struck(name fault.Name, key string, from, to time.Time) {
-	s.opts.Log.Info("fault struck", "fault", string(name), "key", key, "from", from, "to", to)
+func (s *Service) struck(name fault.Name, key string, from, to time.Time, more ...any) {
+	s.opts.Log.Info("fault struck", append([]any{"fault", string(name), "key", key, "from", from, "to", to}, more...)...)
 }
 
 // plan says how a log file of a span is delivered. The same file has the same faults at every attempt, while the shares
@@ -232,7 +232,11 @@ func forge(sealed *digest.Sealed, d digest.Digest) (*digest.Sealed, error) {
 // putDigest delivers a digest, or what a fault makes of it.
 func (s *Service) putDigest(ctx context.Context, t *trail, sealed *digest.Sealed, d *digest.Digest, from, to time.Time) error {
 	if s.strikes(fault.MissingDigest, sealed.Link.Key) {
-		s.struck(fault.MissingDigest, sealed.Link.Key, from, to)
+		var names []string
+		for _, f := range d.LogFiles {
+			names = append(names, f.S3Object)
+		}
+		s.struck(fault.MissingDigest, sealed.Link.Key, from, to, "names", names)
 		return nil
 	}
 	if s.strikes(fault.ForgedDigest, sealed.Link.Key) {
