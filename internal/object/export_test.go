@@ -7,9 +7,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
-// OpenImpatient opens a bucket that waits no longer than a test may.
-func OpenImpatient(ctx context.Context, bucket string) (Store, error) {
-	return openBucket(ctx, bucket, impatience())
+// OpenImpatient opens a bucket that asks again at once, and waits for a body's next byte only so long.
+func OpenImpatient(ctx context.Context, bucket string, idle time.Duration) (Store, error) {
+	p := impatience()
+	p.idle = idle
+	return openBucket(ctx, bucket, p)
 }
 
 // BucketRegion asks the endpoint that is set where a bucket lies.
@@ -31,5 +33,7 @@ func Addressing(ctx context.Context, name string) (s3.Options, error) {
 }
 
 func impatience() patience {
-	return patience{answer: time.Second, idle: 50 * time.Millisecond, backoff: time.Millisecond}
+	p := usualPatience()
+	p.backoff = time.Millisecond
+	return p
 }

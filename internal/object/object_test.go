@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aitrail/aitrail/internal/object"
 	"github.com/aitrail/aitrail/internal/object/objecttest"
@@ -49,9 +50,11 @@ func open(t *testing.T, source string) object.Store {
 	return s
 }
 
-func openImpatient(t *testing.T) object.Store {
+func openImpatient(t *testing.T) object.Store { return openIdle(t, time.Minute) }
+
+func openIdle(t *testing.T, idle time.Duration) object.Store {
 	t.Helper()
-	s, err := object.OpenImpatient(t.Context(), "example-bucket")
+	s, err := object.OpenImpatient(t.Context(), "example-bucket", idle)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -371,11 +374,14 @@ func TestBucketReadIsCanceled(t *testing.T) {
 }
 
 func TestBucketReadStalls(t *testing.T) {
-	gets := make(chan string, 10)
+	var mu sync.Mutex
+	var ranges []string
 	serve(t, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			gets <- r.Header.Get("Range")
-			if len(gets) == 1 {
+			mu.Lock()
+			ranges = append(ranges, r.Header.Get("Range"))
+			mu.Unlock()
+			if r.Header.Get("Range") == "" {
 				w.Header().Set("Content-Length", "2")
 				w.Write([]byte("x"))
 				w.(http.Flusher).Flush()
@@ -387,7 +393,7 @@ func TestBucketReadStalls(t *testing.T) {
 			w.Write([]byte("y"))
 		})
 	})
-	r, _, err := openImpatient(t).Open(t.Context(), "k")
+	r, _, err := openIdle(t, 200*time.Millisecond).Open(t.Context(), "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,8 +401,10 @@ func TestBucketReadStalls(t *testing.T) {
 	if b, err := io.ReadAll(r); err != nil || string(b) != "xy" {
 		t.Errorf("read %q, %v, want xy", b, err)
 	}
-	if first, second := <-gets, <-gets; first != "" || second != "bytes=1-" {
-		t.Errorf("ranges = %q, %q", first, second)
+	mu.Lock()
+	defer mu.Unlock()
+	if got := slices.Compact(ranges); !slices.Equal(got, []string{"", "bytes=1-"}) { // on a slow machine x, too, may be asked for again
+		t.Errorf("ranges = %q", got)
 	}
 }
 
