@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -150,8 +151,8 @@ func (p *power) restore(from, to string, how int, rnd *rand.Rand) error {
 			}
 		}
 	}
-	for name, id := range left {
-		path := filepath.Join(from, name)
+	for _, name := range slices.Sorted(maps.Keys(left)) { // random is the same each time
+		id, path := left[name], filepath.Join(from, name)
 		_, folder := p.names[path]
 		info, err := os.Stat(path)
 		if folder || err == nil && info.IsDir() {
