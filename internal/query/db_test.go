@@ -166,6 +166,12 @@ func TestTimeout(t *testing.T) {
 		t.Errorf("%s: %v", e.Kind, e)
 	}
 	rows, err := db.Query(ctx, "SELECT 1")
+	for range 60 { // on a slow machine that, too, may take longer than the time that the test gives
+		if !errors.Is(err, query.ErrTimeout) {
+			break
+		}
+		rows, err = db.Query(ctx, "SELECT 1")
+	}
 	if got := read(t, rows, err); got[0] != "1" {
 		t.Errorf("afterwards: %q", got)
 	}
@@ -184,7 +190,11 @@ func TestCancel(t *testing.T) {
 			t.Errorf("after the context's end: error %v", err)
 		}
 	}
-	if after := runtime.NumGoroutine(); after > before {
+	after := runtime.NumGoroutine()
+	for end := time.Now().Add(time.Minute); after > before && time.Now().Before(end); after = runtime.NumGoroutine() {
+		time.Sleep(time.Millisecond) // one that has nothing more to do may not have ended yet
+	}
+	if after > before {
 		buf := make([]byte, 1<<16)
 		t.Errorf("%d goroutines, %d before:\n%s", after, before, buf[:runtime.Stack(buf, true)])
 	}
