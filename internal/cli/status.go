@@ -97,7 +97,11 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 		return err
 	}
 	fmt.Fprintf(a.Stdout, "lake %s\n%s events in %s (%s data files) from %s log files; %s duplicates left out; %s in quarantine\n",
-		dir, thousands(s.Rows), size(s.Bytes), thousands(s.DataFiles), thousands(s.LogFiles), thousands(s.Duplicates), thousands(s.Quarantined))
+		dir, thousands(s.Rows), size(s.Bytes), thousands(s.DataFiles), thousands(s.LogFiles-s.Answers), thousands(s.Duplicates), thousands(s.Quarantined))
+	if s.Answers > 0 {
+		fmt.Fprintf(a.Stdout, "besides %s answers of log groups and the event history, of which no digest speaks; "+
+			"their events are proven by log files that hold them too\n", thousands(s.Answers))
+	}
 	if s.Digests+s.Invocations > 0 {
 		fmt.Fprintf(a.Stdout, "besides %s digests and %s invocations of models\n", thousands(s.Digests), thousands(s.Invocations))
 	}

@@ -11,7 +11,8 @@ type Status struct {
 	Rows        int64     `json:"rows"`        // events in the lake
 	Bytes       int64     `json:"bytes"`       // of the data files of events
 	DataFiles   int64     `json:"data_files"`  // of events
-	LogFiles    int64     `json:"log_files"`   // of events, quarantined ones included
+	LogFiles    int64     `json:"log_files"`   // of events, quarantined ones included, and Answers
+	Answers     int64     `json:"answers"`     // of log groups and the event history, whose events came one by one; no digest speaks of them
 	Digests     int64     `json:"digests"`     // digest files
 	Invocations int64     `json:"invocations"` // rows of invocations
 	LogBytes    int64     `json:"log_bytes"`   // as stored
@@ -52,7 +53,7 @@ type Place struct {
 	LagSeconds float64       `json:"lag_seconds"`
 }
 
-// Verdict is how many log files have a digest verdict; Verdict is "" for those that nobody looked at yet.
+// Verdict is how many log files, Answers not among them, have a digest verdict; Verdict is "" for those that nobody looked at yet.
 type Verdict struct {
 	Verdict  string `json:"verdict"`
 	LogFiles int64  `json:"log_files"`
@@ -69,6 +70,9 @@ type Quarantine struct {
 // logs.
 const OfEvents = `coalesce(kind, '') NOT IN ('CloudTrail-Digest', 'BedrockModelInvocationLogs')`
 
+// oneByOne is the condition for rows of log_files that are answers of log groups and the event history.
+const oneByOne = `regexp_matches(object, '^(logs|history):')`
+
 // Status sums up what has been collected.
 func (db *DB) Status(ctx context.Context) (*Status, error) {
 	s := &Status{Snapshot: db.events.Time, Rows: db.events.Rows, Bytes: db.events.Bytes, DataFiles: int64(len(db.events.Files))}
@@ -81,10 +85,11 @@ func (db *DB) Status(ctx context.Context) (*Status, error) {
 	all := "(" + db.viewSQL("log_files", &everything) + ")"
 	logFiles := "(SELECT * FROM " + all + " WHERE " + OfEvents + ")"
 	err := db.each(ctx, `SELECT count(*), coalesce(sum(size), 0), coalesce(sum(events), 0), coalesce(sum(duplicates), 0),
-			(SELECT count(*) FROM `+all+` WHERE status = 'quarantined'), min(first_event), max(last_event), max(collected_at)
+			(SELECT count(*) FROM `+all+` WHERE status = 'quarantined'), min(first_event), max(last_event), max(collected_at),
+			count(*) FILTER (`+oneByOne+`)
 		FROM `+logFiles, nil, func(v []any) {
 		s.LogFiles, s.LogBytes, s.Events, s.Duplicates, s.Quarantined = count(v[0]), count(v[1]), count(v[2]), count(v[3]), count(v[4])
-		s.First, s.Last, s.Collected = moment(v[5]), moment(v[6]), moment(v[7])
+		s.First, s.Last, s.Collected, s.Answers = moment(v[5]), moment(v[6]), moment(v[7]), count(v[8])
 	})
 	if err != nil {
 		return nil, err
@@ -101,7 +106,7 @@ func (db *DB) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = db.each(ctx, `SELECT verdict, count(*) FROM `+logFiles+` WHERE status = 'collected' GROUP BY ALL ORDER BY ALL`, nil, func(v []any) {
+	err = db.each(ctx, `SELECT verdict, count(*) FROM `+logFiles+` WHERE status = 'collected' AND NOT `+oneByOne+` GROUP BY ALL ORDER BY ALL`, nil, func(v []any) {
 		s.Verdicts = append(s.Verdicts, Verdict{Text(v[0]), count(v[1])})
 	})
 	if err != nil {
