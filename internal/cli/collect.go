@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -191,16 +192,19 @@ func (a *app) printReport(dir string, r collect.Report, verified []verification)
 // patience is how long nothing may come before it is said what is waited for.
 const patience = 3 * time.Second
 
-// waiting says after a while what is waited for, until it is heard of.
+// waiting says after a while what is waited for, until it is heard of: once heard has returned, it says nothing more.
 func (a *app) waiting(sources []string) (heard func()) {
 	at := ""
 	if url := a.Getenv("AWS_ENDPOINT_URL"); url != "" {
 		at = " at " + url
 	}
+	var once sync.Once
 	t := time.AfterFunc(patience, func() {
-		fmt.Fprintf(a.Stderr, "waiting for an answer from %s%s; what doesn't answer is asked again for about a minute\n", strings.Join(sources, ", "), at)
+		once.Do(func() {
+			fmt.Fprintf(a.Stderr, "waiting for an answer from %s%s; what doesn't answer is asked again for about a minute\n", strings.Join(sources, ", "), at)
+		})
 	})
-	return func() { t.Stop() }
+	return func() { once.Do(func() { t.Stop() }) }
 }
 
 // collectProgress shows how far a run is, on a terminal only.
