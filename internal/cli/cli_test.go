@@ -262,7 +262,7 @@ func newer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// until PATTERN COMMAND… repeats a command until its output has the pattern, half a minute at most: for what other
+// until PATTERN COMMAND… repeats a command until its output has the pattern, three minutes at most: for what other
 // processes do in their own time.
 func until(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
@@ -270,12 +270,12 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	want, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
-	for end := time.Now().Add(30 * time.Second); ; {
+	for end := time.Now().Add(3 * time.Minute); ; {
 		err := ts.Exec(args[1], args[2:]...)
 		if out := ts.ReadFile("stdout"); err == nil && want.MatchString(out) {
 			return
 		} else if time.Now().After(end) {
-			ts.Fatalf("%q is not there after half a minute (%v)", args[0], err)
+			ts.Fatalf("%q is not there after three minutes (%v)", args[0], err)
 		}
 	}
 }

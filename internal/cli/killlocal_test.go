@@ -183,7 +183,7 @@ func TestKillLocal(t *testing.T) {
 		t.Skip("SKIPPED: takes some seconds")
 	}
 	const kills, clients = 20, 8
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(7, 9))

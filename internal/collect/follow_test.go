@@ -93,7 +93,7 @@ func follow(t *testing.T, l *lake.Lake, opts collect.Options, sources ...string)
 // until waits for a condition, which real events bring about.
 func (r *running) until(what string, ok func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("%s never came about: %+v, sources %+v", what, r.Report(), r.Sources())
 		}

@@ -98,7 +98,7 @@ func plain(*http.Request) {}
 
 func (s *started) until(what string, ok func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			_, metrics := s.get("/metrics", plain)
 			s.t.Fatalf("%s never came about:\n%s", what, metrics)

@@ -286,7 +286,7 @@ func TestGateway(t *testing.T) {
 	old := claims()
 	old["exp"] = time.Now().Unix() - 1
 	early := claims()
-	early["nbf"] = time.Now().Unix() + 60
+	early["nbf"] = time.Now().Unix() + 24*3600
 	good := "Bearer " + jwt(t, claims())
 	unsigned := strings.Replace(good, good[7:strings.Index(good, ".")], "eyJhbGciOiJub25lIn0", 1)
 	for _, tt := range []struct {
