@@ -101,7 +101,7 @@ func (a *app) printCoverage(r *coverage.Report, q coverage.Question) error {
 	}
 	w := &wording{report: r, question: q}
 	fmt.Fprintln(a.Stdout, w.headline())
-	if len(r.Places) == 0 {
+	if len(r.Places) == 0 || w.noTime() {
 		return nil
 	}
 	fmt.Fprintln(a.Stdout)
@@ -181,6 +181,12 @@ func (w *wording) headline() string {
 	if len(r.Places) == 0 {
 		return "coverage unknown: the lake has no log files and digests of what was asked for"
 	}
+	if w.noTime() && !w.question.Since.IsZero() {
+		return "coverage unknown: the time that was asked for is yet to come"
+	}
+	if w.noTime() {
+		return "coverage unknown: the lake has neither events nor digests that would tell a time; --since gives one"
+	}
 	text := w.number()
 	services := map[string]bool{}
 	for _, s := range r.Services {
@@ -195,6 +201,9 @@ func (w *wording) headline() string {
 	}
 	return fmt.Sprintf("%s of %s, in %s, from %s to %s", text, what, w.places(placesOf(r)), r.From.UTC().Format(time.DateTime), w.stamp(r.To))
 }
+
+// noTime tells whether the report is of no time at all.
+func (w *wording) noTime() bool { return !w.report.From.Before(w.report.To) }
 
 // number is coverage as a number; where nothing tells anything it is none.
 func (w *wording) number() string {
@@ -220,7 +229,7 @@ func placesOf(r *coverage.Report) []coverage.Place {
 // line says coverage in a line: the number, and the worst of what isn't covered.
 func (w *wording) line() string {
 	r := w.report
-	if len(r.Places) == 0 {
+	if len(r.Places) == 0 || w.noTime() {
 		return w.headline()
 	}
 	text := w.number()

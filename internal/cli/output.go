@@ -180,45 +180,59 @@ func tableStyle() table.Style {
 	return s
 }
 
+// pageRows is how many rows of a table are kept to fit its columns. The rows after them stand in columns of the same widths, or wider ones,
+// so that a table takes bounded memory, and begins to be shown, however many rows there are.
+const pageRows = 5000
+
 func (p *printer) table(r rows) error {
-	t := table.NewWriter()
-	t.SetStyle(tableStyle())
 	columns := r.Columns()
-	header := make(table.Row, len(columns))
-	for i, c := range columns {
-		header[i] = c.Name
-	}
-	t.AppendHeader(header)
-	number := make([]bool, len(columns))
 	widths := make([]int, len(columns))
 	for i, c := range columns {
 		widths[i] = text.StringWidth(c.Name)
 	}
-	n := 0
-	for ; r.Next(); n++ {
-		row := make(table.Row, len(columns))
-		for i, v := range r.Values() {
-			cell, isNumber := shown(v)
-			number[i] = number[i] || isNumber
-			widths[i] = max(widths[i], text.StringWidth(cell))
-			row[i] = cell
+	number := make([]bool, len(columns))
+	for first, more := true, true; more; first = false {
+		t := table.NewWriter()
+		t.SetStyle(tableStyle())
+		if first {
+			header := make(table.Row, len(columns))
+			for i, c := range columns {
+				header[i] = c.Name
+			}
+			t.AppendHeader(header)
 		}
-		t.AppendRow(row)
-	}
-	if err := r.Err(); err != nil || n == 0 {
-		return err
-	}
-	limits := fit(widths, p.width)
-	configs := make([]table.ColumnConfig, len(columns))
-	for i := range columns {
-		configs[i] = table.ColumnConfig{Number: i + 1, WidthMax: limits[i], WidthMaxEnforcer: cut}
-		if number[i] {
-			configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
+		n := 0
+		for n < pageRows {
+			if more = r.Next(); !more {
+				break
+			}
+			row := make(table.Row, len(columns))
+			for i, v := range r.Values() {
+				cell, isNumber := shown(v)
+				number[i] = number[i] || isNumber
+				widths[i] = max(widths[i], text.StringWidth(cell))
+				row[i] = cell
+			}
+			t.AppendRow(row)
+			n++
+		}
+		if err := r.Err(); err != nil || n == 0 {
+			return err
+		}
+		limits := fit(widths, p.width)
+		configs := make([]table.ColumnConfig, len(columns))
+		for i := range columns {
+			configs[i] = table.ColumnConfig{Number: i + 1, WidthMin: limits[i], WidthMax: limits[i], WidthMaxEnforcer: cut}
+			if number[i] {
+				configs[i].Align, configs[i].AlignHeader = text.AlignRight, text.AlignRight
+			}
+		}
+		t.SetColumnConfigs(configs)
+		if _, err := fmt.Fprintln(p.w, trimmed(t.Render())); err != nil {
+			return err
 		}
 	}
-	t.SetColumnConfigs(configs)
-	_, err := fmt.Fprintln(p.w, trimmed(t.Render()))
-	return err
+	return nil
 }
 
 // trimmed takes the spaces off the ends of lines.

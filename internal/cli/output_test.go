@@ -205,3 +205,54 @@ func TestBeside(t *testing.T) {
 		}
 	}
 }
+
+// A long table takes bounded memory: it is shown in pages, in columns of the same widths.
+func TestPrintLongTable(t *testing.T) {
+	const rows = 3*pageRows + 1
+	long := &countedRows{columns: columns("n", "actor"), total: rows}
+	var b strings.Builder
+	kept := 0
+	w := writerFunc(func(p []byte) (int, error) {
+		kept, long.unshown = max(kept, long.unshown), 0
+		return b.Write(p)
+	})
+	if err := (&printer{w: w}).print(long); err != nil {
+		t.Fatal(err)
+	}
+	if kept > pageRows {
+		t.Errorf("%d rows were kept at once, want at most %d", kept, pageRows)
+	}
+	lines := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	if len(lines) != rows+2 {
+		t.Fatalf("%d lines, want a header of 2 and %d rows", len(lines), rows)
+	}
+	if !strings.HasPrefix(lines[1], "───") || strings.Contains(strings.Join(lines[2:], ""), "─") {
+		t.Error("there is not one header, at the top")
+	}
+	for _, l := range []string{lines[2], lines[2+pageRows], lines[len(lines)-1]} {
+		if i := strings.Index(l, "ana"); i != strings.Index(lines[0], "actor") {
+			t.Errorf("%q is not under its column of %q", l, lines[0])
+		}
+	}
+}
+
+// countedRows are rows (10,000,000, "ana"), as many as total.
+type countedRows struct {
+	columns              []query.Column
+	total, read, unshown int
+}
+
+func (r *countedRows) Columns() []query.Column { return r.columns }
+func (r *countedRows) Next() bool {
+	if r.read == r.total {
+		return false
+	}
+	r.read, r.unshown = r.read+1, r.unshown+1
+	return true
+}
+func (r *countedRows) Values() []any { return []any{int64(10_000_000), "ana"} }
+func (r *countedRows) Err() error    { return nil }
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

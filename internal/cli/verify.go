@@ -48,6 +48,9 @@ What was found is printed; exit code 3 when something does not hold. Log files t
 			if p.to, err = a.parseTime("--to", to); err != nil {
 				return err
 			}
+			if !p.from.IsZero() && !p.to.IsZero() && p.to.Before(p.from) {
+				return usagef("--to %s is before --from %s", to, from)
+			}
 			return a.verify(c.Context(), args[0], p)
 		},
 	}
@@ -72,15 +75,18 @@ func (a *app) verify(ctx context.Context, source string, p proving) error {
 	if l != nil {
 		defer l.Close()
 	}
-	report, err := a.prove(ctx, source, l, p)
-	if err != nil {
-		return err
+	report, unkept := a.prove(ctx, source, l, p)
+	if report == nil {
+		return unkept
 	}
 	if report.Digests.Total+report.LogFiles.Total == 0 && len(report.Findings) == 0 {
 		return fmt.Errorf("no digests and no log files in %q: digests lie below AWSLogs/ACCOUNT/CloudTrail-Digest/", source)
 	}
 	if err := a.printVerdict(report); err != nil {
 		return err
+	}
+	if unkept != nil {
+		return unkept
 	}
 	if !report.Holds() {
 		return errFound

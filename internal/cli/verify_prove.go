@@ -29,7 +29,7 @@ type proving struct {
 }
 
 // prove verifies a source, from where the last verification of it ended, and brings the verdicts into the lake. The
-// lake may be nil.
+// lake may be nil. A report with an error stands: it could not be kept.
 func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving) (*digest.Report, error) {
 	src, prefix, err := verifySource(ctx, source)
 	if err != nil {
@@ -83,11 +83,11 @@ func (a *app) prove(ctx context.Context, source string, l *lake.Lake, p proving)
 			verdicts = open.rest(verdicts)
 		}
 		if _, err := l.SetVerdicts(ctx, verdicts); err != nil {
-			return nil, err
+			return report, err
 		}
 	}
 	if err := arrived.settle(ctx, l, report, a.Now()); err != nil {
-		return nil, err
+		return report, err
 	}
 	return report, a.keepState(points, url, src.bucket != "" && p.keyFile == "", p, report, arrived)
 }

@@ -75,7 +75,7 @@ func (c *collector) list(ctx context.Context, to chan<- job) error {
 			}
 			if err != nil {
 				c.fail(i, c.report.Sources[i].Source, err)
-				break
+				continue
 			}
 			j := job{source: i, store: store, info: info, url: store.URL(info.Key)}
 			if seen[j.url] {

@@ -39,6 +39,9 @@ func Probe(ctx context.Context, mark string, now func() time.Time) (ProbeCall, e
 	if err != nil {
 		return ProbeCall{}, fmt.Errorf("loading AWS settings: %w", err)
 	}
+	if cfg.Region == "" {
+		return ProbeCall{}, errors.New("no AWS Region is chosen: set AWS_REGION, or one in the profile")
+	}
 	c := ProbeCall{Region: cfg.Region, Sent: now().UTC()}
 	client := bedrock.NewFromConfig(cfg, func(o *bedrock.Options) {
 		o.APIOptions = append(o.APIOptions, awsmiddleware.AddUserAgentKeyValue("aitrail-probe", mark))

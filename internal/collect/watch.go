@@ -106,8 +106,8 @@ func (w *watch) walk(ctx context.Context) (listed, err error) {
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			w.young = young
-			return err, nil
+			listed = err
+			continue
 		}
 		j := job{source: w.source, store: w.store, info: info, url: w.store.URL(info.Key)}
 		switch classify(&j) {
@@ -126,7 +126,7 @@ func (w *watch) walk(ctx context.Context) (listed, err error) {
 		}
 	}
 	w.young = young
-	return nil, nil
+	return listed, nil
 }
 
 func (w *watch) hasDigests() {

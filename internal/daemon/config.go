@@ -207,6 +207,9 @@ func what(n *yaml.Node) string {
 	case yaml.MappingNode:
 		return "members"
 	case yaml.SequenceNode:
+		if len(n.Content) == 0 {
+			return "an empty list"
+		}
 		return "a list"
 	}
 	if n.Tag == "!!null" {

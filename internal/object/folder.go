@@ -159,7 +159,7 @@ func (w *walk) dir(base string, parents []fs.FileInfo) bool {
 		if errors.Is(notDir(err), ErrNotExist) && len(parents) == 0 {
 			return true // nothing lies under the prefix
 		}
-		return w.fail(err)
+		return w.skip(err)
 	}
 	parents = append(parents[:len(parents):len(parents)], self)
 	for _, e := range w.entries(base, list) {
@@ -219,7 +219,7 @@ func (w *walk) file(e entry) bool {
 			return true // removed meanwhile
 		}
 		if err != nil {
-			return w.fail(err)
+			return w.skip(err)
 		}
 		e.info = info
 	}
@@ -233,6 +233,9 @@ func (w *walk) fail(err error) bool {
 	w.yield(Info{}, err)
 	return false
 }
+
+// skip tells of what can't be read; the walk goes on with the rest.
+func (w *walk) skip(err error) bool { return w.yield(Info{}, err) }
 
 func (f *folder) Create(ctx context.Context, key string, body []byte) error {
 	name, ok := f.path(key)

@@ -49,8 +49,8 @@ type Object struct {
 // final, and names the object.
 type Store interface {
 	// List yields the objects whose key begins with prefix and is greater than after, in byte order of keys. Reading
-	// begins at after, whatever lies before it. It ends at the first error, which it yields with a zero Info. A prefix
-	// under which nothing lies yields nothing.
+	// begins at after, whatever lies before it. An error comes with a zero Info. A bucket's listing ends with it; a
+	// folder's goes on beside what can't be read, if the caller does. A prefix under which nothing lies yields nothing.
 	List(ctx context.Context, prefix, after string) iter.Seq2[Info, error]
 
 	// Open returns an object's content, which the caller closes; ctx holds until then. ErrNotExist if there is no such

@@ -8,7 +8,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
 )
 
 // Access is the way to an account. The zero value is AWS's own chain: environment, profile, SSO, instance role.
@@ -33,6 +35,23 @@ var (
 	ErrNoCredentials = errors.New("there are no AWS credentials")
 	ErrNoRegion      = errors.New("no Region is chosen")
 )
+
+// IsNoCredentials tells whether a call wasn't made for want of credentials: nothing of AWS's chain has any (the instance's role is asked
+// last), or those of the single sign-on have expired.
+func IsNoCredentials(err error) bool {
+	var sso *ssocreds.InvalidTokenError
+	if errors.Is(err, ErrNoCredentials) || errors.As(err, &sso) {
+		return true
+	}
+	var call *smithy.OperationError
+	for errors.As(err, &call) {
+		if call.ServiceID == "ec2imds" {
+			return true
+		}
+		err = call.Err
+	}
+	return false
+}
 
 // Connect finds out who calls. Its errors are ErrNoCredentials, ErrNoRegion, and AWS's.
 func Connect(ctx context.Context, way Access) (aws.Config, Identity, error) {
