@@ -46,8 +46,9 @@ type Batch struct {
 type part struct {
 	table  string
 	seen   map[key]ref
-	staged []*dataFile
-	free   []*chunk // not in use by a File; they may hold rows of files that are done
+	staged []*dataFile // pieces: scratch files of a row group
+	files  []*dataFile // what they were joined to, see assemble
+	free   []*chunk    // not in use by a File; they may hold rows of files that are done
 }
 
 // part returns the batch's part of a table.
@@ -55,12 +56,12 @@ func (b *Batch) part(table string) *part {
 	return b.parts[slices.IndexFunc(b.parts, func(p *part) bool { return p.table == table })]
 }
 
-// allStaged returns the files written, of all tables.
-func (b *Batch) allStaged() (all []*dataFile) {
+// fileCount returns how many data files the batch has.
+func (b *Batch) fileCount() (n int) {
 	for _, p := range b.parts {
-		all = append(all, p.staged...)
+		n += len(p.files)
 	}
-	return all
+	return n
 }
 
 // batchFile is a log file of a batch.
@@ -264,7 +265,7 @@ func (f *File) forget() {
 	if f.c != nil {
 		f.c.forget()
 	}
-	f.b.l.remove(f.spill)
+	remove(f.spill)
 	f.spill = nil
 }
 
@@ -346,21 +347,25 @@ func (b *Batch) kept(c *chunk) []uint32 {
 	return rows
 }
 
-// encode writes rows of a chunk to files. When it returns an error it has written none.
+// encode writes rows of a chunk to pieces. When it returns an error it has written none.
 func (b *Batch) encode(c *chunk, rows []uint32) ([]*dataFile, error) {
-	files, err := c.w.write(c, rows, b.l.dataDir(c.table), b.fileName)
+	files, err := c.w.write(c, rows, b.l.scratch, b.pieceName)
 	if err != nil {
-		b.l.remove(files)
+		remove(files)
 		return nil, err
 	}
 	return files, nil
 }
 
-func (b *Batch) fileName() string {
+func (b *Batch) fileName() string { return b.newName() + ".parquet" }
+
+func (b *Batch) pieceName() string { return b.newName() + ".tmp" }
+
+func (b *Batch) newName() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.written++
-	return fmt.Sprintf("%s-%05d.parquet", b.id, b.written)
+	return fmt.Sprintf("%s-%05d", b.id, b.written)
 }
 
 // flush writes the rows that are still in memory.
@@ -414,7 +419,11 @@ func (b *Batch) Commit(ctx context.Context) (Result, error) {
 		return Result{}, ErrReadOnly
 	}
 	b.attempted = true
-	if err := b.flush(); err != nil {
+	err := b.flush()
+	if err == nil {
+		err = b.assemble() // most of the work, without the lock
+	}
+	if err != nil {
 		return Result{}, fmt.Errorf("writing to lake %s: %w", b.l.d.root, err)
 	}
 	r, err := b.commit(ctx)
@@ -422,6 +431,7 @@ func (b *Batch) Commit(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("committing to lake %s: %w", b.l.d.root, err)
 	}
 	b.done = &r
+	b.clear()
 	b.l.log.Info("batch committed", "batch", r.Batch, "files", r.Files, "events", r.Events,
 		"invocations", r.Invocations, "digests", r.Digests, "duplicates", r.Duplicates, "quarantined", r.Quarantined, "skipped", r.Skipped)
 	b.l.tidy(ctx, b)
@@ -436,18 +446,26 @@ func (b *Batch) Discard() error {
 		return nil
 	}
 	b.discarded = true
-	for _, p := range b.parts {
-		for _, c := range p.free {
-			b.l.recycle(c)
-		}
-		p.free = nil
-	}
+	b.clear()
 	if b.attempted {
 		committed, err := b.l.holds(b.id)
 		if err != nil || committed || b.unknown {
 			return err
 		}
 	}
-	b.l.remove(b.allStaged())
+	for _, p := range b.parts {
+		remove(p.files)
+	}
 	return nil
+}
+
+// clear removes what isn't needed once the batch is committed or given up.
+func (b *Batch) clear() {
+	for _, p := range b.parts {
+		for _, c := range p.free {
+			b.l.recycle(c)
+		}
+		remove(p.staged)
+		p.free, p.staged, p.seen = nil, nil, nil
+	}
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 	"github.com/google/uuid"
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 )
@@ -195,21 +194,21 @@ func (b *Batch) plan(ctx context.Context, events *loaded) error {
 			}
 		}
 		p.staged = kept
-		b.l.remove(superseded)
+		remove(superseded)
 	}
-	return b.syncData()
+	return b.assemble()
 }
 
 // names returns the names of the batch's files of a table.
 func (b *Batch) names(table string) (names []string) {
-	for _, s := range b.part(table).staged {
-		names = append(names, b.l.d.name(s.path))
+	for _, f := range b.part(table).files {
+		names = append(names, b.l.d.name(f.path))
 	}
 	return names
 }
 
-// without returns the file without rows that the batch drops: the same file when there are none, nil when there are
-// no others.
+// without returns the piece without rows that the batch drops: the same when there are none, nil when there are no
+// others.
 func (b *Batch) without(p *part, s *dataFile) (*dataFile, error) {
 	keep := make([]int64, 0, len(s.refs))
 	for i, r := range s.refs {
@@ -223,7 +222,7 @@ func (b *Batch) without(p *part, s *dataFile) (*dataFile, error) {
 	case 0:
 		return nil, nil
 	}
-	left := &dataFile{path: join(parent(s.path), b.fileName()), day: s.day, dayless: s.dayless}
+	left := &dataFile{d: s.d, path: join(s.d.root, b.pieceName()), day: s.day, dayless: s.dayless}
 	c := b.l.chunk(p.table)
 	defer b.l.recycle(c)
 	kept := func(i int64) bool {
@@ -233,34 +232,10 @@ func (b *Batch) without(p *part, s *dataFile) (*dataFile, error) {
 		keep = keep[1:]
 		return true
 	}
-	if err := c.read(s.path, func(i int64) (ref, bool) { return s.refs[min(int(i), len(s.refs)-1)], kept(i) }); err != nil {
+	if err := c.read(s.d, s.path, func(i int64) (ref, bool) { return s.refs[min(int(i), len(s.refs)-1)], kept(i) }); err != nil {
 		return nil, err
 	}
 	return left, c.w.writeFile(left, c, c.since(0))
-}
-
-// syncData makes the names of the batch's files durable. A file that is missing, because somebody cleaned the lake's
-// folder, is an error: it must not get into the table.
-func (b *Batch) syncData() error {
-	synced := map[string]struct{}{}
-	for _, s := range b.allStaged() {
-		there, err := b.l.d.exists(s.path)
-		if err != nil {
-			return err
-		}
-		if !there {
-			return fmt.Errorf("%w: %s is gone", ErrStale, s.path)
-		}
-		dir := parent(s.path)
-		if _, done := synced[dir]; done {
-			continue
-		}
-		synced[dir] = struct{}{}
-		if err := b.l.d.syncDir(dir); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // rows returns the batch's rows of log_files, and counts.
@@ -299,7 +274,7 @@ func (b *Batch) rows() ([]*fileRow, Result) {
 // commitEvents is the first step. It returns nil when the step took effect, even if it seemed to fail.
 func (b *Batch) commitEvents(ctx context.Context, events *loaded, p pending) error {
 	l := b.l
-	err := l.append(ctx, events, b.part(Events).staged, p)
+	err := l.append(ctx, events, b.part(Events).files, p)
 	if err == nil {
 		return nil
 	}
@@ -474,20 +449,12 @@ func mustJSON(p pending) string {
 
 // measured describes a Parquet file of a table that is there.
 func measured(d *disk, name, path string) (*dataFile, error) {
-	r, err := d.open(path)
+	r, view, err := openParquet(d, path)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	info, err := r.Stat()
-	if err != nil {
-		return nil, err
-	}
-	view, err := parquet.OpenFile(r, info.Size())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	f := &dataFile{path: path, dayless: true}
+	f := &dataFile{d: d, path: path, dayless: true}
 	f.measure(view.Metadata(), view.Size(), leafIDs(view.Schema(), nil))
 	if byDay(name) {
 		f.span(view.Metadata(), leafIDs(view.Schema(), nil))

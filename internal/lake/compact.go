@@ -125,7 +125,7 @@ func (c *compaction) plan(entries []DataFile) [][]DataFile {
 func (c *compaction) compact(ctx context.Context, name string, old []DataFile, progress func(rows int64)) (int, error) {
 	written, err := c.write(ctx, name, old, progress)
 	if err != nil {
-		c.l.remove(written)
+		remove(written)
 		return 0, err
 	}
 	if err := c.commit(ctx, name, old, written); err != nil {
@@ -135,7 +135,7 @@ func (c *compaction) compact(ctx context.Context, name string, old []DataFile, p
 		}
 		if !there {
 			if !errors.Is(err, errUnknown) {
-				c.l.remove(written)
+				remove(written)
 			}
 			return 0, err
 		}
@@ -194,21 +194,22 @@ type rewriter struct {
 }
 
 func (w *rewriter) file() *dataFile {
-	f := &dataFile{path: join(w.dir, newName("-compact.parquet"))}
+	f := &dataFile{d: w.l.d, path: join(w.dir, newName("-compact.parquet"))}
 	w.files = append(w.files, f)
 	return f
 }
 
 func (w *rewriter) events(ctx context.Context, old []DataFile) error {
-	sorted := make([]sortedFile, len(old))
-	for i, f := range old {
-		sorted[i] = sortedFile{path: f.Path, first: noTime, last: noTime}
-		if !f.Last.IsZero() {
-			sorted[i].first, sorted[i].last = micros(f.First.UnixMicro()), micros(f.Last.UnixMicro())
+	var all []run
+	for _, f := range old {
+		runs, err := runsOf(w.l.d, f)
+		if err != nil {
+			return err
 		}
+		all = append(all, runs...)
 	}
-	m := &merger{d: w.l.d, scratch: w.l.d.scratch()}
-	rows := pullRows(m.merge(ctx, sorted))
+	m := &merger{d: w.l.d, scratch: w.l.scratch}
+	rows := pullRows(m.merge(ctx, all))
 	defer rows.stop()
 	rows.said = w.progress
 	c := w.l.chunk(Events)
@@ -233,7 +234,7 @@ func (w *rewriter) others(ctx context.Context, name string, old []DataFile) erro
 		f.day, f.dayless = int32(old[0].Day.Unix()/86400), old[0].Day.IsZero()
 		err := c.w.file(f, c.layout, func() error {
 			for len(old) > 0 && (w.rows == n || w.rows-n+old[0].Rows <= w.limit) {
-				err := c.copy(ctx, f, old[0].Path, func(int64) bool { w.rows++; return true })
+				err := c.copy(ctx, f, w.l.d, old[0].Path, func(int64) bool { w.rows++; return true })
 				if err != nil {
 					return err
 				}
@@ -250,9 +251,9 @@ func (w *rewriter) others(ctx context.Context, name string, old []DataFile) erro
 }
 
 // copy adds the rows of a file that are kept to f, which is being written, and leaves the last ones in the chunk: see flush.
-func (c *chunk) copy(ctx context.Context, f *dataFile, path string, kept func(i int64) bool) error {
+func (c *chunk) copy(ctx context.Context, f *dataFile, d *disk, path string, kept func(i int64) bool) error {
 	var failed error
-	err := c.read(path, func(i int64) (ref, bool) {
+	err := c.read(d, path, func(i int64) (ref, bool) {
 		if failed == nil {
 			failed = context.Cause(ctx)
 		}

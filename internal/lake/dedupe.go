@@ -134,8 +134,14 @@ func (l *Lake) remember(b *Batch) {
 			l.collected[fileKeyOf(f.Object, f.Size, f.ETag)] = statusName(f.Status)
 		}
 	}
-	for _, s := range b.allStaged() {
-		l.keys.put(s.path, s.keys)
+	for _, p := range b.parts {
+		for _, f := range p.files {
+			var keys []key
+			for _, s := range f.pieces {
+				keys = append(keys, s.keys...)
+			}
+			l.keys.put(f.path, keys)
+		}
 	}
 }
 

@@ -90,31 +90,31 @@ func (c *chunk) addDigest(r *digestRow, at ref) {
 }
 
 // read adds rows of a file of the chunk's table: those that choose takes, with what it returns.
-func (c *chunk) read(path string, choose func(i int64) (ref, bool)) error {
+func (c *chunk) read(d *disk, path string, choose func(i int64) (ref, bool)) error {
 	switch c.table {
 	case LogFiles:
-		return readRows(c.w.d, path, func(i int64, row *fileRow) error {
+		return readRows(d, path, func(i int64, row *fileRow) error {
 			if _, ok := choose(i); ok {
 				c.file(row)
 			}
 			return nil
 		})
 	case Invocations:
-		return readRows(c.w.d, path, func(i int64, row *invocationRow) error {
+		return readRows(d, path, func(i int64, row *invocationRow) error {
 			if at, ok := choose(i); ok {
 				c.addInvocation(row, at)
 			}
 			return nil
 		})
 	case Digests:
-		return readRows(c.w.d, path, func(i int64, row *digestRow) error {
+		return readRows(d, path, func(i int64, row *digestRow) error {
 			if at, ok := choose(i); ok {
 				c.addDigest(row, at)
 			}
 			return nil
 		})
 	}
-	return readRows(c.w.d, path, func(i int64, row *eventRow) error {
+	return readRows(d, path, func(i int64, row *eventRow) error {
 		if at, ok := choose(i); ok {
 			c.addRow(row, at)
 		}

@@ -23,6 +23,7 @@ import (
 type disk struct {
 	root, from string
 	remote     *remote // nil for a folder
+	scratch    bool    // nothing in it has to outlive the process, so nothing is synced
 	// fault, set by tests, is called before and after each step that changes something; an error takes the step's
 	// place, or its success's.
 	fault func(step, name string, after bool) error
@@ -83,12 +84,12 @@ func (d *disk) local(path string) string {
 	return path
 }
 
-// scratch returns the folder for files that are used once.
-func (d *disk) scratch() *disk {
+// newScratch returns the folder for files that are used once, of the process that writes them.
+func (d *disk) newScratch() *disk {
 	if d.remote != nil {
-		return &disk{root: d.remote.cache}
+		return &disk{root: d.remote.cache, scratch: true}
 	}
-	return &disk{root: join(d.root, "scratch"), fault: d.fault}
+	return &disk{root: join(d.root, "scratch"), scratch: true, fault: d.fault}
 }
 
 // open opens a file that is never written again: a data file or a manifest.
@@ -260,7 +261,7 @@ func (d *disk) syncDir(dir string) error {
 	})
 }
 
-// durableFile is a file that is synced, or stored in the bucket, before it is closed.
+// durableFile is a file that is synced, or stored in the bucket, before it is closed, unless it is a scratch file.
 type durableFile struct {
 	*os.File
 	d      *disk
@@ -276,9 +277,13 @@ func (f *durableFile) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// ReadFrom implements Iceberg's FileWriter. It goes through Write.
-func (f *durableFile) ReadFrom(r io.Reader) (int64, error) {
-	return io.Copy(struct{ io.Writer }{f}, r)
+// ReadFrom implements Iceberg's FileWriter. From another file the kernel copies where it can.
+func (f *durableFile) ReadFrom(r io.Reader) (n int64, err error) {
+	err = f.d.step("write", f.path, func() (err error) {
+		n, err = f.File.ReadFrom(r)
+		return err
+	})
+	return n, err
 }
 
 func (f *durableFile) Close() error {
@@ -287,8 +292,11 @@ func (f *durableFile) Close() error {
 	}
 	f.closed = true
 	err := f.d.step("sync", f.path, func() error {
-		if f.d.remote != nil {
+		switch {
+		case f.d.remote != nil:
 			return f.d.remote.upload(f.File, f.path)
+		case f.d.scratch:
+			return nil
 		}
 		return f.Sync()
 	})

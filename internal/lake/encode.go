@@ -18,7 +18,6 @@ import (
 // column chunks are one data page, or several of long texts, after a dictionary where one saves space. Pages are of
 // version 1, which all readers know. It isn't safe for concurrent use.
 type encoder struct {
-	d    *disk
 	zstd *zstd.Encoder
 	out  *bufio.Writer
 
@@ -46,14 +45,14 @@ const (
 // window is how far back in a page compression looks, in bytes.
 const window = 512 << 10
 
-func newEncoder(d *disk) *encoder {
+func newEncoder() *encoder {
 	// Texts without repetitions, as ids are, have few different characters.
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithAllLitEntropyCompression(true), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(window), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // the options are constant
 	}
-	return &encoder{d: d, zstd: z, out: bufio.NewWriterSize(io.Discard, 256<<10)}
+	return &encoder{zstd: z, out: bufio.NewWriterSize(io.Discard, 256<<10)}
 }
 
 // create writes rows of columns to a file, in the order given. When it returns an error there is no file.
@@ -63,7 +62,7 @@ func (w *encoder) create(f *dataFile, c *columns, order []uint32) error {
 
 // file writes a file whose row groups are added by groups. When it returns an error there is no file.
 func (w *encoder) file(f *dataFile, l *layout, groups func() error) error {
-	out, err := w.d.Create(f.path)
+	out, err := f.d.Create(f.path)
 	if err != nil {
 		return err
 	}
@@ -85,10 +84,11 @@ func (w *encoder) file(f *dataFile, l *layout, groups func() error) error {
 	}
 	w.out.Reset(io.Discard)
 	if err != nil {
-		_ = w.d.Remove(f.path) // an orphan at worst
+		_ = f.d.Remove(f.path) // an orphan at worst
 		return err
 	}
 	f.measure(&w.footer, w.offset, l.ids())
+	f.groups = w.footer.RowGroups
 	return nil
 }
 
@@ -305,6 +305,7 @@ func (w *encoder) numbers(f *dataFile, l *leaf, col *column, m *format.ColumnMet
 	}
 	if l.id == timeFieldID {
 		for _, t := range w.nums {
+			f.unsorted = f.unsorted || f.bounds.timed && micros(t) < f.bounds.last
 			f.bounds.time(micros(t))
 		}
 		if len(w.nums) > 0 {

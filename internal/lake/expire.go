@@ -247,9 +247,9 @@ func (l *Lake) expireFile(ctx context.Context, name string, f DataFile, before t
 	}
 	c := l.chunk(name)
 	defer l.recycle(c)
-	left := &dataFile{path: join(parent(f.Path), newName("-expiry.parquet"))}
+	left := &dataFile{d: l.d, path: join(parent(f.Path), newName("-expiry.parquet"))}
 	err = c.w.file(left, c.layout, func() error {
-		if err := c.copy(ctx, left, f.Path, func(i int64) bool { return !gone[i] }); err != nil {
+		if err := c.copy(ctx, left, l.d, f.Path, func(i int64) bool { return !gone[i] }); err != nil {
 			return err
 		}
 		return c.flush(left)

@@ -167,7 +167,7 @@ type EventFilter struct {
 
 // Lake is an open lake. It is safe for concurrent use.
 type Lake struct {
-	d             *disk
+	d, scratch    *disk
 	opts          Options
 	now           func() time.Time
 	log           *slog.Logger
@@ -221,6 +221,7 @@ func newLake(ctx context.Context, at string, opts Options) (*Lake, error) {
 	if err := l.place(ctx, at); err != nil {
 		return nil, err
 	}
+	l.scratch = l.d.newScratch()
 	l.events, l.files = l.newVersions(Events), l.newVersions(LogFiles)
 	l.sides = map[string]versions{}
 	for _, name := range sideTables {
@@ -419,9 +420,9 @@ func (l *Lake) Fetch(ctx context.Context, files []DataFile) error {
 }
 
 // remove removes files that no table has; what can't be removed stays as an orphan.
-func (l *Lake) remove(files []*dataFile) {
+func remove(files []*dataFile) {
 	for _, f := range files {
-		_ = l.d.Remove(f.path)
+		_ = f.d.Remove(f.path)
 	}
 }
 
@@ -436,7 +437,7 @@ func (l *Lake) chunk(table string) *chunk {
 		l.chunks[table] = l.chunks[table][:n-1]
 		return c
 	}
-	return newChunk(l.d, table)
+	return newChunk(table)
 }
 
 func (l *Lake) recycle(c *chunk) {

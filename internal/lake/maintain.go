@@ -97,20 +97,20 @@ const (
 
 // tidy keeps collecting in small batches from leaving thousands of files between two runs of maintenance.
 func (l *Lake) tidy(ctx context.Context, b *Batch) {
-	if len(b.allStaged()) > tidyBatch {
+	if b.fileCount() > tidyBatch {
 		return
 	}
 	runs := []compaction{{days: map[time.Time]bool{{}: true}, done: Compacted{Table: LogFiles}}}
 	for _, p := range b.parts {
-		if len(p.staged) == 0 && p.table != Events { // every batch makes a snapshot of events
+		if len(p.files) == 0 && p.table != Events { // every batch makes a snapshot of events
 			continue
 		}
 		days := map[time.Time]bool{}
-		for _, s := range p.staged {
-			if s.dayless {
+		for _, f := range p.files {
+			if f.dayless {
 				days[time.Time{}] = true
 			} else {
-				days[time.Unix(int64(s.day)*86400, 0).UTC()] = true
+				days[time.Unix(int64(f.day)*86400, 0).UTC()] = true
 			}
 		}
 		runs = append(runs, compaction{days: days, done: Compacted{Table: p.table}})

@@ -16,7 +16,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// cursor reads a file of events row by row.
+// cursor reads a run row by row.
 type cursor struct {
 	path  string
 	file  *os.File
@@ -25,15 +25,21 @@ type cursor struct {
 	i, n  int
 	end   bool
 	row   *eventRow // where it stands
-	order int       // when it was opened: files opened earlier come first among rows of one time
+	order int       // when it was opened: runs opened earlier come first among rows of one time
 }
 
-func openCursor(path string, open func(string) (*os.File, error)) (*cursor, error) {
-	file, err := open(path)
+func openCursor(d *disk, r run) (*cursor, error) {
+	file, view, err := openParquet(d, r.path)
 	if err != nil {
 		return nil, err
 	}
-	return &cursor{path: path, file: file, r: parquet.NewGenericReader[eventRow](file), rows: make([]eventRow, rowsPerRead)}, nil
+	c := &cursor{path: r.path, file: file, rows: make([]eventRow, rowsPerRead)}
+	if r.group == allGroups {
+		c.r = parquet.NewGenericReader[eventRow](view)
+	} else {
+		c.r = parquet.NewGenericRowGroupReader[eventRow](view.RowGroups()[r.group])
+	}
+	return c, nil
 }
 
 // next returns the next row, which holds until the call after; nil at the end.
@@ -55,19 +61,48 @@ func (c *cursor) next() (*eventRow, error) {
 
 func (c *cursor) close() { _ = errors.Join(c.r.Close(), c.file.Close()) } // it was read
 
-// fanIn is how many files are read at once by a merge.
+// fanIn is how many runs are read at once by a merge.
 const fanIn = 16
 
-// sortedFile is a file of events, sorted by time, that a merge reads.
-type sortedFile struct {
+// run is rows of events, sorted by time, that a merge reads: a row group of a data file, or a scratch file.
+type run struct {
 	path    string
+	group   int    // its place in the file, or allGroups
 	first   micros // of its rows; noTime for rows without a time
 	last    micros
 	scratch bool // written by the merge itself, and removed by it
 }
 
-// merger merges files of events, sorted by time, into one sequence of rows. Its memory depends on how many files overlap
-// in time at most, which is fanIn: where more do, some are merged into a file of their own first.
+const allGroups = -1
+
+// runsOf returns the runs of a data file. A file of a batch has a row group for each piece, and those may overlap.
+func runsOf(d *disk, f DataFile) ([]run, error) {
+	file, view, err := openParquet(d, f.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	time := slices.Index(leafIDs(view.Schema(), nil), timeFieldID)
+	var runs []run
+	for i, group := range view.Metadata().RowGroups {
+		r := run{path: f.Path, group: i, first: noTime, last: noTime}
+		var b bounds
+		if time >= 0 {
+			b.statistics(&group.Columns[time].MetaData.Statistics)
+		}
+		switch {
+		case b.timed:
+			r.first, r.last = b.first, b.last
+		case !f.Last.IsZero(): // another program's
+			r.first, r.last = micros(f.First.UnixMicro()), micros(f.Last.UnixMicro())
+		}
+		runs = append(runs, r)
+	}
+	return runs, nil
+}
+
+// merger merges runs into one sequence of rows. Its memory depends on how many overlap in time at most, which is fanIn:
+// where more do, some are merged into a file of their own first.
 type merger struct {
 	d       *disk
 	scratch *disk // where such files are
@@ -75,23 +110,23 @@ type merger struct {
 }
 
 // merge yields each row in the order of time; a row holds until the next. It ends at the first error.
-func (m *merger) merge(ctx context.Context, files []sortedFile) iter.Seq2[*eventRow, error] {
+func (m *merger) merge(ctx context.Context, runs []run) iter.Seq2[*eventRow, error] {
 	return func(yield func(*eventRow, error) bool) {
 		defer m.clean()
-		slices.SortStableFunc(files, func(a, b sortedFile) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.path, b.path)) })
-		for overlap(files) > fanIn {
-			var merged []sortedFile
-			for group := range slices.Chunk(files, fanIn) {
-				f, err := m.run(ctx, group)
+		slices.SortStableFunc(runs, func(a, b run) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(a.path, b.path)) })
+		for overlap(runs) > fanIn {
+			var fewer []run
+			for some := range slices.Chunk(runs, fanIn) {
+				r, err := m.together(ctx, some)
 				if err != nil {
 					yield(nil, err)
 					return
 				}
-				merged = append(merged, f)
+				fewer = append(fewer, r)
 			}
-			files = merged
+			runs = fewer
 		}
-		for row, err := range m.once(ctx, files) {
+		for row, err := range m.once(ctx, runs) {
 			if !yield(row, err) {
 				return
 			}
@@ -99,36 +134,36 @@ func (m *merger) merge(ctx context.Context, files []sortedFile) iter.Seq2[*event
 	}
 }
 
-// overlap returns how many of the files, in the order of their first times, overlap at most.
-func overlap(files []sortedFile) int {
+// overlap returns how many of the runs, in the order of their first times, overlap at most.
+func overlap(runs []run) int {
 	var open []micros // last times
 	most := 0
-	for _, f := range files {
-		open = slices.DeleteFunc(open, func(last micros) bool { return last < f.first })
-		open = append(open, f.last)
+	for _, r := range runs {
+		open = slices.DeleteFunc(open, func(last micros) bool { return last < r.first })
+		open = append(open, r.last)
 		most = max(most, len(open))
 	}
 	return most
 }
 
-// run merges files into a scratch file.
-func (m *merger) run(ctx context.Context, files []sortedFile) (sortedFile, error) {
-	if len(files) == 1 {
-		return files[0], nil
+// together merges runs into a scratch file.
+func (m *merger) together(ctx context.Context, runs []run) (run, error) {
+	if len(runs) == 1 {
+		return runs[0], nil
 	}
-	merged := sortedFile{path: join(m.scratch.root, uuid.NewString()+".tmp"), first: files[0].first, last: files[0].last, scratch: true}
-	for _, f := range files {
-		merged.last = max(merged.last, f.last)
+	merged := run{path: join(m.scratch.root, uuid.NewString()+".tmp"), group: allGroups, first: runs[0].first, last: runs[0].last, scratch: true}
+	for _, r := range runs {
+		merged.last = max(merged.last, r.last)
 	}
 	m.spent = append(m.spent, merged.path)
-	rows := pullRows(m.once(ctx, files))
+	rows := pullRows(m.once(ctx, runs))
 	defer rows.stop()
-	if err := newChunk(m.scratch, Events).drain(&dataFile{path: merged.path}, rows, math.MaxInt64); err != nil {
-		return sortedFile{}, err
+	if err := newChunk(Events).drain(&dataFile{d: m.scratch, path: merged.path}, rows, math.MaxInt64); err != nil {
+		return run{}, err
 	}
-	for _, f := range files {
-		if f.scratch {
-			_ = m.scratch.Remove(f.path) // clean does it at last
+	for _, r := range runs {
+		if r.scratch {
+			_ = m.scratch.Remove(r.path) // clean does it at last
 		}
 	}
 	return merged, nil
@@ -142,8 +177,8 @@ func (m *merger) clean() {
 	m.spent = nil
 }
 
-// once merges files, each of which it opens when its first row's time has come.
-func (m *merger) once(ctx context.Context, files []sortedFile) iter.Seq2[*eventRow, error] {
+// once merges runs, each of which it opens when its first row's time has come.
+func (m *merger) once(ctx context.Context, runs []run) iter.Seq2[*eventRow, error] {
 	return func(yield func(*eventRow, error) bool) {
 		var open cursors
 		defer func() {
@@ -151,8 +186,8 @@ func (m *merger) once(ctx context.Context, files []sortedFile) iter.Seq2[*eventR
 				c.close()
 			}
 		}()
-		for n := 0; len(open) > 0 || len(files) > 0; n++ {
-			err := m.due(&open, &files, n)
+		for n := 0; len(open) > 0 || len(runs) > 0; n++ {
+			err := m.due(&open, &runs, n)
 			if err == nil && n%rowsPerRead == 0 {
 				err = context.Cause(ctx)
 			}
@@ -180,16 +215,16 @@ func (m *merger) once(ctx context.Context, files []sortedFile) iter.Seq2[*eventR
 	}
 }
 
-// due opens the files whose first row's time has come.
-func (m *merger) due(open *cursors, files *[]sortedFile, order int) error {
-	for len(*files) > 0 && (len(*open) == 0 || (*files)[0].first <= timeOf((*open)[0].row)) {
-		f := (*files)[0]
-		*files = (*files)[1:]
+// due opens the runs whose first row's time has come.
+func (m *merger) due(open *cursors, runs *[]run, order int) error {
+	for len(*runs) > 0 && (len(*open) == 0 || (*runs)[0].first <= timeOf((*open)[0].row)) {
+		r := (*runs)[0]
+		*runs = (*runs)[1:]
 		d := m.d
-		if f.scratch {
+		if r.scratch {
 			d = m.scratch
 		}
-		c, err := openCursor(f.path, d.open)
+		c, err := openCursor(d, r)
 		if err != nil {
 			return err
 		}

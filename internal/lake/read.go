@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
 	"reflect"
 	"slices"
 	"time"
@@ -192,6 +193,23 @@ func timeBound(bounds map[int][]byte) time.Time {
 
 // rowsPerRead is how many rows the Parquet reader is asked for at a time.
 const rowsPerRead = 128
+
+// openParquet opens a Parquet file. The caller closes the *os.File.
+func openParquet(d *disk, path string) (*os.File, *parquet.File, error) {
+	file, err := d.open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		var view *parquet.File
+		if view, err = parquet.OpenFile(file, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true)); err == nil {
+			return file, view, nil
+		}
+	}
+	file.Close()
+	return nil, nil, fmt.Errorf("%s: %w", path, err)
+}
 
 // readRows calls f for every row of a Parquet file with its number. f may keep the row.
 func readRows[T any](d *disk, path string, f func(i int64, row *T) error) error {

@@ -37,8 +37,8 @@ type chunk struct {
 	start  columnsMark                         // where the log file being added began
 }
 
-func newChunk(d *disk, table string) *chunk {
-	return &chunk{table: table, columns: *newColumns(rowTypes[table]), w: newEncoder(d), people: map[*cloudtrail.UserIdentity]uint32{}}
+func newChunk(table string) *chunk {
+	return &chunk{table: table, columns: *newColumns(rowTypes[table]), w: newEncoder(), people: map[*cloudtrail.UserIdentity]uint32{}}
 }
 
 // begin marks the place that forget goes back to.

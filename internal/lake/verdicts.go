@@ -150,8 +150,8 @@ func writeTable(d *disk, path string, rows []*fileRow) (*dataFile, error) {
 		c.file(r)
 		order[i] = uint32(i)
 	}
-	f := &dataFile{path: path}
-	if err := newEncoder(d).create(f, c, order); err != nil {
+	f := &dataFile{d: d, path: path}
+	if err := newEncoder().create(f, c, order); err != nil {
 		return nil, err
 	}
 	return f, nil

@@ -15,15 +15,19 @@ import (
 
 // dataFile is a Parquet file that was written and is not in a table yet.
 type dataFile struct {
-	path    string // of the file system
-	day     int32
-	dayless bool
-	rows    int64
-	bytes   int64
-	refs    []ref // of events: its rows in their order
-	keys    []key // of events: their identities, the zero key where there is none
-	bounds  bounds
-	metrics metrics
+	d        *disk  // where it is
+	path     string // there
+	day      int32
+	dayless  bool
+	unsorted bool // its rows aren't in the order of time
+	rows     int64
+	bytes    int64
+	refs     []ref // of a batch's piece: its rows in their order
+	keys     []key // of a batch: the rows' identities, the zero key where there is none
+	groups   []format.RowGroup
+	pieces   []*dataFile // that it was joined from, in their order
+	bounds   bounds
+	metrics  metrics
 }
 
 // metrics are a file's counts by field id, as Iceberg has them.
@@ -53,6 +57,14 @@ func (b *bounds) time(t micros) {
 		b.last = t
 	}
 	b.timed = true
+}
+
+// statistics takes in what a row group's statistics say of the time, if they do.
+func (b *bounds) statistics(s *format.Statistics) {
+	if len(s.MinValue) == 8 && len(s.MaxValue) == 8 {
+		b.time(micros(binary.LittleEndian.Uint64(s.MinValue)))
+		b.time(micros(binary.LittleEndian.Uint64(s.MaxValue)))
+	}
 }
 
 // widen takes in the least and the greatest of a column's texts.
@@ -96,21 +108,21 @@ func upperText(s string) string {
 }
 
 // write writes rows to files, one for each day, each sorted by time. Rows of tables without days go into one file, as they come.
-func (w *encoder) write(c *chunk, rows []uint32, dir string, name func() string) ([]*dataFile, error) {
+func (w *encoder) write(c *chunk, rows []uint32, d *disk, name func() string) ([]*dataFile, error) {
 	slices.SortFunc(rows, func(a, b uint32) int {
 		return cmp.Or(cmp.Compare(c.heads[a].time, c.heads[b].time), cmp.Compare(a, b))
 	})
 	var files []*dataFile
 	for len(rows) > 0 {
-		d, ok := day(c.heads[rows[0]].time)
+		on, ok := day(c.heads[rows[0]].time)
 		n := 1
 		for n < len(rows) {
-			if e, also := day(c.heads[rows[n]].time); e != d || also != ok {
+			if other, also := day(c.heads[rows[n]].time); other != on || also != ok {
 				break
 			}
 			n++
 		}
-		f := &dataFile{path: join(dir+c.dayFolder(d, ok), name()), day: d, dayless: !ok}
+		f := &dataFile{d: d, path: join(d.root, name()), day: on, dayless: !ok}
 		if err := w.writeFile(f, c, rows[:n]); err != nil {
 			return files, err
 		}
@@ -132,15 +144,16 @@ func day(t micros) (int32, bool) {
 	return int32(d), true
 }
 
-// dayFolder is the folder of a day's files, after a slash; "" in tables without days.
-func (c *chunk) dayFolder(d int32, ok bool) string {
+// dayDir is the folder of a table's files of a day, and of files without one.
+func (l *Lake) dayDir(table string, on int32, dayless bool) string {
+	dir := l.dataDir(table)
 	switch {
-	case !byDay(c.table):
-		return ""
-	case !ok:
-		return "/" + dayField(c.table) + "=null"
+	case !byDay(table):
+		return dir
+	case dayless:
+		return join(dir, dayField(table)+"=null")
 	}
-	return "/" + dayField(c.table) + "=" + time.Unix(int64(d)*86400, 0).UTC().Format(time.DateOnly)
+	return join(dir, dayField(table)+"="+time.Unix(int64(on)*86400, 0).UTC().Format(time.DateOnly))
 }
 
 func (w *encoder) writeFile(f *dataFile, c *chunk, rows []uint32) error {
@@ -172,10 +185,8 @@ func (f *dataFile) measure(footer *format.FileMetaData, size int64, ids []int) {
 func (f *dataFile) span(footer *format.FileMetaData, ids []int) {
 	for _, group := range footer.RowGroups {
 		for i, c := range group.Columns {
-			s := &c.MetaData.Statistics
-			if ids[i] == timeFieldID && len(s.MinValue) == 8 && len(s.MaxValue) == 8 {
-				f.bounds.time(micros(binary.LittleEndian.Uint64(s.MinValue)))
-				f.bounds.time(micros(binary.LittleEndian.Uint64(s.MaxValue)))
+			if ids[i] == timeFieldID {
+				f.bounds.statistics(&c.MetaData.Statistics)
 			}
 		}
 	}
@@ -218,7 +229,7 @@ func (f *dataFile) iceberg(d *disk, spec iceberg.PartitionSpec) (iceberg.DataFil
 	}
 	b.ColumnSizes(f.metrics.sizes).ValueCounts(f.metrics.values).NullValueCounts(f.metrics.nulls)
 	b.LowerBoundValues(lower).UpperBoundValues(upper).SplitOffsets(f.metrics.splits)
-	if !spec.IsUnpartitioned() && spec.Field(0).Name == dayField(Events) {
+	if !f.unsorted && !spec.IsUnpartitioned() && spec.Field(0).Name == dayField(Events) {
 		b.SortOrderID(timeSortID)
 	}
 	return b.Build(), nil
