@@ -18,6 +18,21 @@ func (o Options) WithFault(f func(step, name string, after bool) error) Options 
 // ChunkRows is how many rows of a log file are held in memory.
 const ChunkRows = chunkRows
 
+// Sorted tells of each data file of events whether the table says that it is sorted.
+func Sorted(l *Lake) (map[string]bool, error) {
+	t, err := l.table(Events)
+	if err != nil {
+		return nil, err
+	}
+	sorted := map[string]bool{}
+	err = l.eachManifest(t, func(m iceberg.ManifestFile) error {
+		return l.eachFile(m, func(f iceberg.DataFile) {
+			sorted[l.d.path(f.FilePath())] = f.SortOrderID() != nil && *f.SortOrderID() == timeSortID
+		})
+	})
+	return sorted, err
+}
+
 // CreateVersion makes a lake without rows of another version: 1 is one as it was then, without the columns and tables that came
 // later; those of later programs are told by their version alone.
 func CreateVersion(ctx context.Context, at string, version int) error {

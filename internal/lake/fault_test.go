@@ -307,6 +307,9 @@ func TestLargeLogFile(t *testing.T) {
 	if err != nil || len(seen) != n || s.Rows != int64(n) {
 		t.Errorf("%d rows, %d events, %v; want %d", s.Rows, len(seen), err, n)
 	}
+	if files, unsorted := saidSorted(t, l); files != 3 || unsorted != 1 { // that before, and one for each day; the other file's rows are a piece of the first
+		t.Errorf("%d data files, %d of them unsorted; want 3 and 1", files, unsorted)
+	}
 }
 
 // TestKill kills a process at each step of a commit.
