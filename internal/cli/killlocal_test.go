@@ -28,6 +28,7 @@ import (
 	"github.com/aitrail/aitrail/internal/cli/demo"
 	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/object"
+	"github.com/aitrail/aitrail/internal/object/objecttest"
 	"github.com/aitrail/aitrail/internal/provision"
 	"github.com/aitrail/aitrail/internal/provision/live"
 )
@@ -214,13 +215,13 @@ func TestKillLocal(t *testing.T) {
 	}
 	answered = append(answered, last)
 
+	objecttest.NoAWS(t)
 	t.Setenv("AWS_ENDPOINT_URL", l.at.URL)
 	t.Setenv("AWS_ACCESS_KEY_ID", l.at.AccessKeyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", l.at.SecretAccessKey)
 	t.Setenv("AWS_DEFAULT_REGION", l.at.Region)
-	for _, name := range []string{"AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_REGION"} {
-		t.Setenv(name, "")
-	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	source := "s3://" + trail.Bucket + "/" + trail.Prefix
 	store, err := object.Open(ctx, source)
 	if err != nil {

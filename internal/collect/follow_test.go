@@ -19,6 +19,7 @@ import (
 	"github.com/aitrail/aitrail/internal/collect"
 	"github.com/aitrail/aitrail/internal/collect/collecttest"
 	"github.com/aitrail/aitrail/internal/lake"
+	"github.com/aitrail/aitrail/internal/object/objecttest"
 )
 
 // oneEvent is a log file with one event, whose id follows from the key.
@@ -46,6 +47,7 @@ func bucket(t *testing.T, s *collecttest.S3) *collecttest.S3 {
 
 func environment(t *testing.T, url string) {
 	t.Helper()
+	objecttest.NoAWS(t)
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret",
 		"AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": filepath.Join(t.TempDir(), "none"), "AWS_EC2_METADATA_DISABLED": "true",

@@ -23,6 +23,7 @@ import (
 
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/lake/laketest"
+	"github.com/aitrail/aitrail/internal/object/objecttest"
 )
 
 // front is put before a server.
@@ -182,13 +183,17 @@ func TestMoto(t *testing.T) {
 	for url == "" && lines.Scan() {
 		url = regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(lines.Text())
 	}
+	if url == "" {
+		t.Fatalf("moto_server ended: %v", lines.Err())
+	}
 	go func() {
 		for lines.Scan() { // its log must not stop it
 		}
 	}()
+	objecttest.NoAWS(t)
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "", "AWS_REGION": "us-east-1",
-		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": "", "XDG_CACHE_HOME": t.TempDir(),
+		"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "XDG_CACHE_HOME": t.TempDir(),
 	} {
 		t.Setenv(name, value)
 	}

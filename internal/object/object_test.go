@@ -75,15 +75,11 @@ func serve(t *testing.T, front func(next http.Handler) http.Handler) gofakes3.Ba
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
+	objecttest.NoAWS(t)
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL":            server.URL,
-		"AWS_ENDPOINT_URL_S3":         "",
 		"AWS_ACCESS_KEY_ID":           "AKIAIOSFODNN7EXAMPLE",
 		"AWS_SECRET_ACCESS_KEY":       "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-		"AWS_SESSION_TOKEN":           "",
-		"AWS_PROFILE":                 "",
-		"AWS_REGION":                  "",
-		"AWS_DEFAULT_REGION":          "",
 		"AWS_CONFIG_FILE":             os.DevNull,
 		"AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
 		"AWS_EC2_METADATA_DISABLED":   "true",

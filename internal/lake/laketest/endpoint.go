@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/aitrail/aitrail/internal/endpoint"
+	"github.com/aitrail/aitrail/internal/object/objecttest"
 )
 
 // Endpoint starts the endpoint with a bucket, behind a handler if there is one, and makes it the endpoint of the AWS SDK. It
@@ -23,6 +24,7 @@ func Endpoint(t *testing.T, front func(next http.Handler) http.Handler) string {
 	t.Helper()
 	dir := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", filepath.Join(dir, "cache"))
+	objecttest.NoAWS(t)
 	var handler http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
@@ -41,7 +43,7 @@ func Endpoint(t *testing.T, front func(next http.Handler) http.Handler) string {
 			t.Setenv(name, strings.Trim(value, `'"`))
 		}
 	}
-	for name, value := range map[string]string{"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": ""} {
+	for name, value := range map[string]string{"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull} {
 		t.Setenv(name, value)
 	}
 	client := s3.NewFromConfig(Config(t), func(o *s3.Options) { o.UsePathStyle = true })

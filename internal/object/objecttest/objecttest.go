@@ -1,4 +1,4 @@
-// Package objecttest holds the test that every implementation of object.Store passes.
+// Package objecttest holds the test that every implementation of object.Store passes, and takes the settings for AWS out of tests.
 package objecttest
 
 import (
