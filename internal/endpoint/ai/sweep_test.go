@@ -50,7 +50,7 @@ func TestSweep(t *testing.T) {
 	began := time.Now()
 	command := exec.Command(python, append([]string{"testdata/sweep.py", listener.URL, key, secret}, smithy.Clients()...)...)
 	command.Stderr = os.Stderr
-	command.Env = append(os.Environ(), "AWS_EC2_METADATA_DISABLED=true", "PYTHONWARNINGS=ignore")
+	command.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_") }), "AWS_EC2_METADATA_DISABLED=true", "PYTHONWARNINGS=ignore")
 	out, err := command.Output()
 	if err != nil {
 		t.Fatal(err)
