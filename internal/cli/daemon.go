@@ -153,7 +153,7 @@ func (a *app) follow(ctx context.Context, l *lake.Lake, sources []string, opts c
 		return err
 	}
 	r := d.Report()
-	if err := a.printReport(l.Dir(), r, nil); err != nil {
+	if err := a.printReport(l.Name(), r, nil); err != nil {
 		return err
 	}
 	if r.Quarantined > 0 {

@@ -73,7 +73,7 @@ func (a *app) maintain(ctx context.Context, l *lake.Lake, retention []string, m 
 	m.Progress, done = a.maintainProgress()
 	r, err := l.Maintain(ctx, m)
 	done()
-	report := maintenance{l.Dir(), r, a.Now().Sub(start).Round(time.Millisecond).Seconds()}
+	report := maintenance{l.Name(), r, a.Now().Sub(start).Round(time.Millisecond).Seconds()}
 	if printErr := a.printMaintenance(report); err == nil {
 		err = printErr
 	}

@@ -201,7 +201,7 @@ func (p *probing) look(ctx context.Context) (found bool, err error) {
 	}
 	err = each(ctx, db, "SELECT max(collected_at) FROM log_files WHERE object = ?", func(v []any) {
 		if at, ok := v[0].(time.Time); ok {
-			p.reached(stageCollected, at, "in lake "+p.lake.Dir())
+			p.reached(stageCollected, at, "in lake "+p.lake.Name())
 		}
 	}, from)
 	p.reached(stageQueryable, now, "event "+event)

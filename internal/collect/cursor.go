@@ -245,7 +245,7 @@ func (b *bucketCursors) open(ctx context.Context) (object.Bucket, error) {
 		return b.bucket, nil
 	}
 	var err error
-	b.bucket, err = object.OpenBucket(context.WithoutCancel(ctx), b.url)
+	b.bucket, err = object.OpenBucket(context.WithoutCancel(ctx), b.url, 0)
 	return b.bucket, err
 }
 

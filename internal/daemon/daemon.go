@@ -96,7 +96,7 @@ func (d *Daemon) Check(ctx context.Context) error { return d.now().Check(ctx) }
 // Run works until ctx ends, and returns nil then: what was read is committed. It returns an error only when it can't
 // listen any more.
 func (d *Daemon) Run(ctx context.Context) error {
-	d.opts.Log.Info("collecting", "sources", d.opts.Sources, "lake", d.opts.Lake.Dir())
+	d.opts.Log.Info("collecting", "sources", d.opts.Sources, "lake", d.opts.Lake.Name())
 	g, ctx := errgroup.WithContext(ctx)
 	if d.opts.Listener != nil {
 		g.Go(func() error { return d.serve(ctx) })

@@ -16,6 +16,7 @@ import (
 
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/lake/laketest"
+	"github.com/aitrail/aitrail/internal/object"
 )
 
 func s3(t *testing.T, f front) string { return laketest.Endpoint(t, f) }
@@ -160,6 +161,65 @@ func lostAnswers(t *testing.T, servers func(*testing.T, front) func() string) {
 	}
 	if got := stored(t, open(t, at, lake.Options{}), lake.EventFilter{}); len(got) != 22 {
 		t.Errorf("%d events, want 22", len(got))
+	}
+}
+
+// TestRequestsOfMaintenance counts the requests for removing orphans: besides a deletion each they don't grow but with the pages of
+// listings, of 1,000 objects.
+func TestRequestsOfMaintenance(t *testing.T) {
+	orphans := 60
+	if os.Getenv("AITRAIL_LONG_TESTS") != "" {
+		orphans = 10_000
+	}
+	var mu sync.Mutex
+	requests := map[string]int{}
+	at := s3(t, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			kind := r.Method
+			if r.URL.Query().Has("list-type") {
+				kind = "list"
+			}
+			mu.Lock()
+			requests[kind]++
+			mu.Unlock()
+			next.ServeHTTP(w, r)
+		})
+	})
+	for _, f := range first {
+		commit(t, create(t, at), f)
+	}
+	b, err := object.OpenBucket(ctx, at+"/events/data", backoff)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range orphans {
+		if err := b.Put(ctx, fmt.Sprintf("%05d.parquet", i), strings.NewReader("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := func() map[string]int { // since it was asked last
+		mu.Lock()
+		defer mu.Unlock()
+		defer clear(requests)
+		return maps.Clone(requests)
+	}
+	l := open(t, at, lake.Options{Now: later, Cache: t.TempDir()}) // nothing is in the cache
+	made()
+	o, err := l.RemoveOrphans(ctx, 0, nil)
+	if err != nil || o.Files != int64(orphans) {
+		t.Errorf("RemoveOrphans = %+v, %v; want %d", o, err, orphans)
+	}
+	if n := made(); n["list"] > 8+orphans/1000 || n["DELETE"] != orphans || n["PUT"] > 0 || n["GET"]+n["HEAD"] > 50 {
+		t.Errorf("requests for %d orphans: %v", orphans, n)
+	} else {
+		t.Log(n)
+	}
+	forgotten, err := l.ExpireSnapshots(ctx, lake.Events, 0)
+	if err != nil || forgotten != int64(len(first)-1) {
+		t.Errorf("ExpireSnapshots = %d, %v", forgotten, err)
+	}
+	if n := made(); n["list"]+n["DELETE"] > 0 || n["PUT"] > 2 || n["GET"]+n["HEAD"] > 20 {
+		t.Errorf("requests for forgetting snapshots: %v", n)
 	}
 }
 

@@ -159,9 +159,13 @@ func (l *Lake) openCatalog(ctx context.Context, at string) error {
 	if err != nil {
 		return err
 	}
+	l.name = withoutSecrets(at)
+	if len(a.namespace) > 0 {
+		l.name += "?namespace=" + strings.Join(a.namespace, ".")
+	}
 	ctx = context.WithoutCancel(ctx)
 	if a.database != "" {
-		l.catalog, err = openGlue(ctx, a.database, l.d)
+		l.catalog, err = openGlue(ctx, a.database, l.d, l.opts.backoff)
 	} else {
 		l.catalog, err = openREST(ctx, a)
 	}
@@ -182,7 +186,7 @@ func (l *Lake) openFiles(ctx context.Context, location string) (err error) {
 		l.d.from = location
 	}
 	if strings.HasPrefix(l.d.root, "s3://") {
-		l.d.remote, err = openRemote(ctx, l.d.root, l.opts.Cache)
+		l.d.remote, err = openRemote(ctx, l.d.root, l.opts.Cache, l.opts.backoff)
 		return err
 	}
 	if !filepath.IsAbs(filepath.FromSlash(l.d.root)) {

@@ -103,7 +103,7 @@ func TestCatalogErrors(t *testing.T) {
 		{at: "rest+http://user:hunter2@host?location=" + root, says: "AITRAIL_CATALOG_TOKEN"},
 		{at: "rest+" + guarded.URL + "?locaton=" + root, says: `"locaton"`},
 	} {
-		l, err := lake.Open(ctx, c.at, lake.Options{Create: true})
+		l, err := lake.Open(ctx, c.at, lake.Options{Create: true}.WithBackoff(backoff))
 		if err == nil {
 			l.Close()
 			t.Errorf("a lake is made at %s", c.at)
@@ -113,7 +113,7 @@ func TestCatalogErrors(t *testing.T) {
 			t.Errorf("%s: %v", c.at, err)
 		}
 	}
-	if _, err := lake.Open(ctx, "glue://empty", lake.Options{}); !errors.Is(err, lake.ErrNoLake) {
+	if _, err := lake.Open(ctx, "glue://empty", lake.Options{}.WithBackoff(backoff)); !errors.Is(err, lake.ErrNoLake) {
 		t.Errorf("Open of an empty database = %v, want ErrNoLake", err)
 	}
 	t.Setenv("AITRAIL_CATALOG_TOKEN", "s3cret")

@@ -24,6 +24,7 @@ type disk struct {
 	root, from string
 	remote     *remote // nil for a folder
 	scratch    bool    // nothing in it has to outlive the process, so nothing is synced
+	metadata   metadataText
 	// fault, set by tests, is called before and after each step that changes something; an error takes the step's
 	// place, or its success's.
 	fault func(step, name string, after bool) error

@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -12,6 +13,12 @@ import (
 // the step, or of the step's success.
 func (o Options) WithFault(f func(step, name string, after bool) error) Options {
 	o.fault = f
+	return o
+}
+
+// WithBackoff sets the longest pause before a request to AWS is made again.
+func (o Options) WithBackoff(pause time.Duration) Options {
+	o.backoff = pause
 	return o
 }
 
@@ -77,4 +84,15 @@ func CreateVersion(ctx context.Context, at string, version int) error {
 		}
 	}
 	return nil
+}
+
+// EncodeMetadata returns the text that metadata is written as, twice.
+func EncodeMetadata(meta table.Metadata) (texts [2][]byte, err error) {
+	var w metadataText
+	for i := range texts {
+		if texts[i], err = w.encode(meta); err != nil {
+			break
+		}
+	}
+	return texts, err
 }

@@ -2,7 +2,6 @@ package lake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,10 +9,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsretry "github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/glue"
 	"github.com/aws/aws-sdk-go-v2/service/glue/types"
@@ -48,10 +49,15 @@ type glueCatalog struct {
 
 var _ tableCatalog = (*glueCatalog)(nil)
 
-func openGlue(ctx context.Context, db string, d *disk) (tableCatalog, error) {
+func openGlue(ctx context.Context, db string, d *disk, backoff time.Duration) (tableCatalog, error) {
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
+	}
+	if backoff > 0 {
+		cfg.Retryer = func() aws.Retryer {
+			return awsretry.NewStandard(func(o *awsretry.StandardOptions) { o.MaxBackoff = backoff })
+		}
 	}
 	if cfg.Region == "" {
 		return nil, errors.New("no Region: set AWS_REGION, or a Region in the profile")
@@ -149,7 +155,7 @@ func (g *glueCatalog) write(name string, meta table.Metadata, before string) (st
 		n, _ = strconv.Atoi(m[1]) // digits
 		n++
 	}
-	b, err := json.Marshal(meta)
+	b, err := g.d.metadata.encode(meta)
 	if err != nil {
 		return "", err
 	}

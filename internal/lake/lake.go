@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,9 @@ type Options struct {
 	Log      *slog.Logger     // nothing is logged when nil
 	Cache    string           // folder for files of lakes in buckets; "aitrail" in the user's cache folder when ""
 
-	fault func(step, name string, after bool) error // of tests; see disk
+	// Of tests.
+	fault   func(step, name string, after bool) error // see disk
+	backoff time.Duration                             // the longest pause before a request to AWS is made again; usual when 0
 }
 
 // Statuses of a log file.
@@ -172,6 +175,7 @@ type Lake struct {
 	now           func() time.Time
 	log           *slog.Logger
 	catalog       tableCatalog // nil when the files tell the tables' versions
+	name          string       // its URL, in a catalog
 	events, files versions
 	sides         map[string]versions // tables besides; see pending
 
@@ -388,8 +392,11 @@ func (l *Lake) Close() error {
 	return nil
 }
 
-// Dir returns the lake's folder, absolute, or its URL.
+// Dir returns where the lake's files are: a folder, absolute, or the URL of a place in a bucket.
 func (l *Lake) Dir() string { return l.d.root }
+
+// Name returns what the lake is called: its URL if it is in a catalog, without credentials, and else what Dir returns.
+func (l *Lake) Name() string { return cmp.Or(l.name, l.d.root) }
 
 // SideDir returns a folder for files beside the tables that may be lost: the lake's, or for a lake in a bucket one of this
 // computer.

@@ -20,12 +20,15 @@ var (
 	noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 )
 
+// backoff keeps tests from waiting when a server refuses, or loses an answer.
+const backoff = 10 * time.Millisecond
+
 func open(t testing.TB, dir string, opts lake.Options) *lake.Lake {
 	t.Helper()
 	if opts.Now == nil {
 		opts.Now = func() time.Time { return noon }
 	}
-	l, err := lake.Open(ctx, dir, opts)
+	l, err := lake.Open(ctx, dir, opts.WithBackoff(backoff))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,7 @@ func (m *model) reopen(c *collector) {
 	}
 	*c = collector{s: &steps{at: -1, err: errFault}}
 	var err error
-	if c.l, err = lake.Open(ctx, m.at, lake.Options{Now: func() time.Time { return noon }}.WithFault(c.s.fault)); err != nil {
+	if c.l, err = lake.Open(ctx, m.at, lake.Options{Now: func() time.Time { return noon }}.WithFault(c.s.fault).WithBackoff(backoff)); err != nil {
 		m.t.Fatal(err)
 	}
 }
@@ -224,7 +224,7 @@ func (m *model) commit(cs ...*collector) {
 func (m *model) maintain() {
 	s := &steps{at: -1, err: errFault}
 	m.arm(s, 60)
-	l, err := lake.Open(ctx, m.at, lake.Options{Now: later}.WithFault(s.fault))
+	l, err := lake.Open(ctx, m.at, lake.Options{Now: later}.WithFault(s.fault).WithBackoff(backoff))
 	if err == nil {
 		table := lake.Tables()[m.rnd.IntN(4)]
 		switch m.rnd.IntN(4) {
@@ -246,7 +246,7 @@ func (m *model) maintain() {
 
 // read returns the log files in the lake, and checks that the lake has their events, each once and as it was.
 func (m *model) read() map[int]bool {
-	l, err := lake.Open(ctx, m.at, lake.Options{ReadOnly: true})
+	l, err := lake.Open(ctx, m.at, lake.Options{ReadOnly: true}.WithBackoff(backoff))
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -37,6 +38,9 @@ func TestCommitsEveryFiveMinutes(t *testing.T) {
 	hours := 5
 	if os.Getenv("AITRAIL_LONG_TESTS") != "" {
 		hours = 30 * 24
+	}
+	if n, err := strconv.Atoi(os.Getenv("LAKE_TEST_DAYS")); err == nil {
+		hours = 24 * n
 	}
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -29,7 +29,7 @@ func (l *Lake) RemoveOrphans(ctx context.Context, age time.Duration, progress Pr
 	if l.opts.ReadOnly {
 		return Orphans{}, ErrReadOnly
 	}
-	o := orphans{l: l, manifests: map[string][]string{}, progress: progress}
+	o := orphans{l: l, manifests: map[string][]string{}, lists: map[tableSnapshot][]string{}, progress: progress}
 	err := o.run(ctx, l.now().Add(-max(age, orphanAge)))
 	if err != nil {
 		err = fmt.Errorf("removing orphans of lake %s: %w", l.d.root, err)
@@ -41,9 +41,15 @@ func (l *Lake) RemoveOrphans(ctx context.Context, age time.Duration, progress Pr
 type orphans struct {
 	l         *Lake
 	files     []candidate
-	manifests map[string][]string // what each one names, by path
+	manifests map[string][]string        // what each one names, by path
+	lists     map[tableSnapshot][]string // the manifests of each snapshot
 	removed   Orphans
 	progress  Progress
+}
+
+type tableSnapshot struct {
+	table string
+	id    int64
 }
 
 type candidate struct {
@@ -138,7 +144,7 @@ func (o *orphans) used(ctx context.Context) (map[string]bool, error) {
 				return nil, err
 			}
 			used[o.l.d.path(s.ManifestList)] = true
-			if err := o.usedBy(&s, used); err != nil {
+			if err := o.usedBy(t.name, &s, used); err != nil {
 				return nil, fmt.Errorf("snapshot %d of %s: %w", s.SnapshotID, t.name, err)
 			}
 		}
@@ -146,24 +152,34 @@ func (o *orphans) used(ctx context.Context) (map[string]bool, error) {
 	return used, nil
 }
 
-// usedBy adds what a snapshot names. Manifests never change, so each is read once.
-func (o *orphans) usedBy(s *table.Snapshot, used map[string]bool) error {
-	manifests, err := s.Manifests(o.l.d)
-	if err != nil {
-		return err
-	}
-	for _, m := range manifests {
-		path := o.l.d.path(m.FilePath())
-		names, ok := o.manifests[path]
-		if !ok {
-			err := o.l.eachFile(m, func(f iceberg.DataFile) { names = append(names, o.l.d.path(f.FilePath())) })
-			if err != nil {
+// usedBy adds what a snapshot of a table names. Neither it nor manifests ever change, so each is read once.
+func (o *orphans) usedBy(name string, s *table.Snapshot, used map[string]bool) error {
+	id := tableSnapshot{name, s.SnapshotID}
+	list, ok := o.lists[id]
+	if !ok {
+		manifests, err := s.Manifests(o.l.d)
+		if err != nil {
+			return err
+		}
+		for _, m := range manifests {
+			path := o.l.d.path(m.FilePath())
+			if list = append(list, path); o.manifests[path] != nil {
+				continue
+			}
+			names := []string{}
+			if err := o.l.eachFile(m, func(f iceberg.DataFile) { names = append(names, o.l.d.path(f.FilePath())) }); err != nil {
 				return err
 			}
 			o.manifests[path] = names
 		}
+		o.lists[id] = list
+	}
+	for _, path := range list {
+		if used[path] { // and so is what it names
+			continue
+		}
 		used[path] = true
-		for _, name := range names {
+		for _, name := range o.manifests[path] {
 			used[name] = true
 		}
 	}

@@ -41,8 +41,8 @@ type remote struct {
 	fetching map[string]*sync.Mutex // by path
 }
 
-func openRemote(ctx context.Context, root, cache string) (*remote, error) {
-	bucket, err := object.OpenBucket(ctx, root)
+func openRemote(ctx context.Context, root, cache string, backoff time.Duration) (*remote, error) {
+	bucket, err := object.OpenBucket(ctx, root, backoff)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package lake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -245,7 +244,7 @@ func (t *tableFiles) CommitTable(_ context.Context, _ table.Identifier, reqs []t
 
 // publish makes meta the table's version, which must not exist yet.
 func (t *tableFiles) publish(meta table.Metadata, version int) error {
-	b, err := json.Marshal(meta)
+	b, err := t.d.metadata.encode(meta)
 	if err != nil {
 		return err
 	}

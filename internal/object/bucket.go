@@ -277,21 +277,24 @@ type Bucket interface {
 
 var _ Bucket = (*bucket)(nil)
 
-// OpenBucket returns the bucket of a URL "s3://bucket/prefix". ErrNotExist if there is no such bucket.
-func OpenBucket(ctx context.Context, url string) (Bucket, error) {
+// OpenBucket returns the bucket of a URL "s3://bucket/prefix". ErrNotExist if there is no such bucket. backoff is the longest pause
+// before a request is made again; usual when 0.
+func OpenBucket(ctx context.Context, url string, backoff time.Duration) (Bucket, error) {
 	rest, ok := strings.CutPrefix(url, "s3://")
 	name, prefix, _ := strings.Cut(rest, "/")
 	if !ok || name == "" {
 		return nil, fmt.Errorf("%q is not the URL of a bucket: s3://BUCKET/PREFIX", url)
 	}
-	client, err := newClient(ctx, name, usualPatience())
+	p := usualPatience()
+	p.backoff = cmp.Or(backoff, p.backoff)
+	client, err := newClient(ctx, name, p)
 	if err != nil {
 		return nil, err
 	}
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		prefix += "/"
 	}
-	return &bucket{client: client, name: name, prefix: prefix, idle: usualPatience().idle}, nil
+	return &bucket{client: client, name: name, prefix: prefix, idle: p.idle}, nil
 }
 
 func (b *bucket) Stat(ctx context.Context, key string) (Info, error) {
