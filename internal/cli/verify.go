@@ -202,6 +202,12 @@ func (s *storeSource) List(ctx context.Context, prefix, after string) iter.Seq2[
 	}
 }
 
+// First returns the first path that List would yield.
+func (s *storeSource) First(ctx context.Context, prefix, after string) (string, error) {
+	info, err := object.First(ctx, s.store, prefix, after)
+	return info.Key, err
+}
+
 func (s *storeSource) Open(ctx context.Context, bucket, path string) (io.ReadCloser, map[string]string, error) {
 	store, err := s.of(ctx, bucket)
 	if err != nil {

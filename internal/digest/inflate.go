@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail/inflate"
@@ -46,23 +47,46 @@ type Gunzipper interface {
 	Multistream(bool)
 }
 
-// inflater holds what inflating needs, to be used again.
+// inflater holds what inflating piece by piece needs, to be used again.
 type inflater struct {
-	member inflate.Member
 	in     *bufio.Reader
 	gz     Gunzipper
 	buffer []byte
 }
 
-// inflaters keeps inflaters for the next file, and the buffers that files are read into.
+// inflaters keeps what inflating needs for the next file. Many files may be read at a time, which takes waiting; no more are
+// inflated whole than there are processors.
 type inflaters struct {
-	make  func() Gunzipper // nil: the standard library's
-	pool  sync.Pool
-	files sync.Pool
+	make    func() Gunzipper // nil: the standard library's
+	turns   chan struct{}
+	files   sync.Pool // of *bytes.Buffer, which files are read into
+	members sync.Pool // of *inflate.Member
+	pieces  sync.Pool // of *inflater
+}
+
+func newInflaters(gunzip func() Gunzipper) *inflaters {
+	return &inflaters{make: gunzip, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
+}
+
+// whole writes the content of a file that is one whole gzip member to w, if it is one and has no more than limit bytes.
+func (p *inflaters) whole(w io.Writer, file []byte, limit int64) (n int, ok bool, err error) {
+	p.turns <- struct{}{}
+	defer func() { <-p.turns }()
+	m, there := p.members.Get().(*inflate.Member)
+	if !there {
+		m = new(inflate.Member)
+	}
+	defer p.members.Put(m)
+	content, ok := m.Content(file)
+	if !ok || int64(len(content)) > limit {
+		return 0, false, nil
+	}
+	n, err = w.Write(content)
+	return n, true, err
 }
 
 func (p *inflaters) get() *inflater {
-	if f, ok := p.pool.Get().(*inflater); ok {
+	if f, ok := p.pieces.Get().(*inflater); ok {
 		return f
 	}
 	f := &inflater{in: bufio.NewReaderSize(nil, 64<<10), gz: new(gzip.Reader), buffer: make([]byte, 64<<10)}
@@ -84,13 +108,12 @@ func (p *inflaters) inflate(w io.Writer, src io.Reader, limit int64, plain bool)
 	if _, err := file.ReadFrom(io.LimitReader(src, inflate.MaxMember+1)); err != nil {
 		return 0, 0, &readError{err}
 	}
-	f := p.get()
-	defer p.pool.Put(f)
-	if content, ok := f.member.Content(file.Bytes()); ok && int64(len(content)) <= limit {
-		m, err := w.Write(content)
-		return int64(m), 0, err
+	if n, ok, err := p.whole(w, file.Bytes(), limit); ok {
+		return int64(n), 0, err
 	}
 	// Long files, and those in which something is wrong, or unusual.
+	f := p.get()
+	defer p.pieces.Put(f)
 	source := &watched{r: io.MultiReader(bytes.NewReader(file.Bytes()), src)}
 	f.in.Reset(source)
 	defer f.in.Reset(nil)

@@ -10,6 +10,9 @@ import (
 
 // A Source is where log files and digests rest: a bucket, or a copy of one. Its methods may be called by several
 // goroutines, and retry what can be retried.
+//
+// A source that has a method First(ctx, prefix, after), which returns the first path that List would yield, "" for none, is asked by it
+// where one path is enough.
 type Source interface {
 	// Bucket returns the bucket's name, or "" for a copy. In a bucket, paths are keys, digests must rest where they say
 	// they do, and must have their metadata. In a copy, what lies before "AWSLogs/" may be missing or have been added,

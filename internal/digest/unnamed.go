@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aitrail/aitrail/internal/cloudtrail"
@@ -20,25 +21,60 @@ const (
 	reasonKind      = "no digest names files of its kind"
 )
 
-// unnamed judges the log files that no digest names. Files that the range leaves open are passed over.
-func (p *place) unnamed(ctx context.Context) error {
-	tally := map[string]*Finding{}
-	for _, kind := range slices.Sorted(maps.Keys(p.folders)) {
-		if kind == cloudtrail.KindDigest {
-			continue
+// listedAhead is how many log files are listed while digests are still being read.
+const listedAhead = 2048
+
+// listedLog is a log file found by listing. A zero key is a name that CloudTrail doesn't give.
+type listedLog struct {
+	listed
+	err error // why the listing ended
+}
+
+// listLogs lists the log files that digests should name, up to listedAhead of them until they are asked for. Files that the range
+// leaves open are passed over. The caller ends it by stop.
+func (p *place) listLogs(ctx context.Context) (logs <-chan listedLog, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	out := make(chan listedLog, listedAhead)
+	var group sync.WaitGroup
+	give := func(l listedLog) {
+		select {
+		case out <- l:
+		case <-ctx.Done():
 		}
-		for _, at := range p.folders[kind] {
-			err := p.list(ctx, at, laterOf(p.v.opts.From, p.settled), p.v.opts.To, func(path string, key cloudtrail.Key) {
-				switch {
-				case key.Kind == "":
-					p.found(Finding{Kind: UnknownFile, Key: path, Detail: "CloudTrail gives no such name"})
-				case key.Kind == kind && p.inRange(key.Time) && !p.isNamed(path):
-					p.judge(path, key, tally)
-				}
-			})
-			if err != nil {
-				return err
+	}
+	group.Go(func() {
+		defer close(out)
+		for _, kind := range slices.Sorted(maps.Keys(p.folders)) {
+			if kind == cloudtrail.KindDigest {
+				continue
 			}
+			for _, at := range p.folders[kind] {
+				err := p.list(ctx, at, laterOf(p.v.opts.From, p.settled), p.v.opts.To, func(path string, key cloudtrail.Key) {
+					if key.Kind == "" || key.Kind == kind && p.inRange(key.Time) {
+						give(listedLog{listed: listed{path, key}})
+					}
+				})
+				if err != nil {
+					give(listedLog{err: err})
+					return
+				}
+			}
+		}
+	})
+	return out, func() { cancel(); group.Wait() }
+}
+
+// unnamed judges the log files that no digest names.
+func (p *place) unnamed(logs <-chan listedLog) error {
+	tally := map[string]*Finding{}
+	for l := range logs {
+		switch {
+		case l.err != nil:
+			return l.err
+		case l.key.Kind == "":
+			p.found(Finding{Kind: UnknownFile, Key: l.path, Detail: "CloudTrail gives no such name"})
+		case !p.isNamed(l.path):
+			p.judge(l.path, l.key, tally)
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(tally)) {

@@ -22,7 +22,7 @@ type Options struct {
 	// To, which is when log files of To may still be delivered. Zero is without limit.
 	From, To time.Time
 
-	// Parallel is how many files are open at once; 0 is four times the processors, and at least 16.
+	// Parallel is how many files are open at once; 0 is four times the processors, and at least 32.
 	Parallel int
 
 	// State is what the last verification of this source left in its report; nil if there was none. Digests that end
@@ -63,11 +63,11 @@ type Options struct {
 // not be had, or ctx ended.
 func Verify(ctx context.Context, src Source, keys KeySource, opts Options) (*Report, error) {
 	if opts.Parallel <= 0 {
-		opts.Parallel = max(16, 4*runtime.GOMAXPROCS(0))
+		opts.Parallel = max(32, 4*runtime.GOMAXPROCS(0))
 	}
 	v := &verifier{
 		src: src, opts: opts, ring: newKeyring(keys), copied: src.Bucket() == "", seed: maphash.MakeSeed(),
-		open: make(chan struct{}, opts.Parallel), work: make(chan func()), zips: inflaters{make: opts.Gunzip},
+		open: make(chan struct{}, opts.Parallel), work: make(chan func()), zips: newInflaters(opts.Gunzip),
 		report: &Report{
 			From: opts.From, To: opts.To, Chains: []Chain{}, Findings: []Finding{},
 		},
@@ -93,7 +93,7 @@ type verifier struct {
 	ring   *keyring
 	copied bool
 	seed   maphash.Seed
-	zips   inflaters
+	zips   *inflaters
 	open   chan struct{} // a slot for each file that may be open
 	work   chan func()   // log files to hash; who sends has a slot
 
@@ -182,50 +182,89 @@ type place struct {
 	remarks         []Finding   // what was found here
 }
 
-// discover finds the places. It lists one file of each folder laid out as CloudTrail does, and all files of others.
+// discover finds the places. It asks for one file of each folder laid out as CloudTrail does, and lists all files of others.
 func (v *verifier) discover(ctx context.Context) ([]*place, error) {
-	type name struct{ root, account, region string }
-	places := map[name]*place{}
-	var order []*place
-	for after, more := "", true; more; {
-		more = false
-		for path, err := range v.src.List(ctx, v.opts.Prefix, after) {
-			if err != nil {
-				return nil, fmt.Errorf("listing: %w", err)
-			}
-			key, ok := cloudtrail.ParseKey(path)
-			if !ok {
-				continue
-			}
-			root, at := where(path, key)
-			if v.skips(key.Account, key.Region) {
-				if at.dated {
-					after, more = strings.TrimSuffix(at.path, "/")+"0", true
-					break
-				}
-				continue
-			}
-			n := name{root, key.Account, key.Region}
-			p := places[n]
-			if p == nil {
-				p = &place{
-					v: v, root: root, organization: key.Organization, account: key.Account, region: key.Region,
-					folders: map[cloudtrail.Kind][]folder{}, digests: map[chainName][]listed{},
-					named: map[uint64]struct{}{}, kinds: map[cloudtrail.Kind]struct{}{},
-				}
-				places[n] = p
-				order = append(order, p)
-			}
-			if !slices.Contains(p.folders[key.Kind], at) {
-				p.folders[key.Kind] = append(p.folders[key.Kind], at)
-			}
-			if at.dated {
-				after, more = strings.TrimSuffix(at.path, "/")+"0", true // "0" follows "/": past the folder
-				break
+	places := places{v: v, byName: map[placeName]*place{}}
+	for after := ""; ; {
+		next, err := v.first(ctx, after)
+		if err == nil && next != "" {
+			if next = places.enter(next); next == "" {
+				next, err = places.enterAll(ctx, after)
 			}
 		}
+		if err != nil {
+			return nil, fmt.Errorf("listing: %w", err)
+		}
+		if next == "" {
+			return places.order, nil
+		}
+		after = next
 	}
-	return order, nil
+}
+
+// first returns the first path after one, "" if there is none.
+func (v *verifier) first(ctx context.Context, after string) (string, error) {
+	if src, ok := v.src.(interface {
+		First(ctx context.Context, prefix, after string) (string, error)
+	}); ok {
+		return src.First(ctx, v.opts.Prefix, after)
+	}
+	for path, err := range v.src.List(ctx, v.opts.Prefix, after) {
+		return path, err
+	}
+	return "", nil
+}
+
+type placeName struct{ root, account, region string }
+
+// places are the places found so far.
+type places struct {
+	v      *verifier
+	byName map[placeName]*place
+	order  []*place
+}
+
+// enterAll enters the files after one, up to the first in a dated folder. It returns the end of that, "" if there is none.
+func (ps *places) enterAll(ctx context.Context, after string) (past string, err error) {
+	for path, err := range ps.v.src.List(ctx, ps.v.opts.Prefix, after) {
+		if err != nil {
+			return "", err
+		}
+		if past := ps.enter(path); past != "" {
+			return past, nil
+		}
+	}
+	return "", nil
+}
+
+// enter enters the folder that a file lies in. If that is a dated one, it returns its end: no path in it is greater.
+func (ps *places) enter(path string) (past string) {
+	key, ok := cloudtrail.ParseKey(path)
+	if !ok {
+		return ""
+	}
+	root, at := where(path, key)
+	if at.dated {
+		past = strings.TrimSuffix(at.path, "/") + "0" // "0" follows "/"
+	}
+	if ps.v.skips(key.Account, key.Region) {
+		return past
+	}
+	n := placeName{root, key.Account, key.Region}
+	p := ps.byName[n]
+	if p == nil {
+		p = &place{
+			v: ps.v, root: root, organization: key.Organization, account: key.Account, region: key.Region,
+			folders: map[cloudtrail.Kind][]folder{}, digests: map[chainName][]listed{},
+			named: map[uint64]struct{}{}, kinds: map[cloudtrail.Kind]struct{}{},
+		}
+		ps.byName[n] = p
+		ps.order = append(ps.order, p)
+	}
+	if !slices.Contains(p.folders[key.Kind], at) {
+		p.folders[key.Kind] = append(p.folders[key.Kind], at)
+	}
+	return past
 }
 
 // where returns the root of a file's place and the folder of its kind: "…/KIND/REGION/" if it lies in dated folders
@@ -280,6 +319,8 @@ func (p *place) verify(ctx context.Context) error {
 	if err := p.listDigests(ctx); err != nil {
 		return err
 	}
+	logs, stop := p.listLogs(ctx)
+	defer stop()
 	var files sync.WaitGroup // the log files being hashed
 	defer files.Wait()
 	for name, list := range p.digests {
@@ -289,7 +330,7 @@ func (p *place) verify(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.unnamed(ctx); err != nil {
+	if err := p.unnamed(logs); err != nil {
 		return err
 	}
 	files.Wait()

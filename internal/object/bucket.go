@@ -145,8 +145,17 @@ func (b *bucket) URL(key string) string { return "s3://" + b.name + "/" + b.pref
 func (b *bucket) listings() int64 { return b.listed.Load() }
 
 func (b *bucket) List(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
+	return b.list(ctx, prefix, after, nil)
+}
+
+func (b *bucket) listOneByOne(ctx context.Context, prefix, after string) iter.Seq2[Info, error] {
+	return b.list(ctx, prefix, after, aws.Int32(1))
+}
+
+// list asks for so many keys at a time, nil for as many as S3 gives.
+func (b *bucket) list(ctx context.Context, prefix, after string, page *int32) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: aws.String(b.prefix + prefix)}
+		in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: aws.String(b.prefix + prefix), MaxKeys: page}
 		if after != "" {
 			in.StartAfter = aws.String(b.prefix + after)
 		}

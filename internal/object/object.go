@@ -73,6 +73,19 @@ func Listings(s Store) int64 {
 	return 0
 }
 
+// First returns the first object whose key begins with prefix and is greater than after, as List would; a zero Info if there is
+// none. A bucket is asked for one key, not for a page of them.
+func First(ctx context.Context, s Store, prefix, after string) (Info, error) {
+	list := s.List
+	if b, ok := s.(*bucket); ok {
+		list = b.listOneByOne
+	}
+	for info, err := range list(ctx, prefix, after) {
+		return info, err
+	}
+	return Info{}, nil
+}
+
 // Dirs returns the folders directly below prefix, which is "" or ends in "/": keys up to and with the next slash, in
 // byte order. What lies in them isn't listed: a bucket is asked once for each 1,000 folders and objects of that level.
 func Dirs(ctx context.Context, s Store, prefix string) ([]string, error) {

@@ -88,6 +88,10 @@ func list(t *testing.T, s object.Store) {
 			if diff := cmp.Diff(want, Keys(t, s, prefix, after)); diff != "" {
 				t.Errorf("list of %q after %q (-want +got):\n%s", prefix, after, diff)
 			}
+			first, err := object.First(t.Context(), s, prefix, after)
+			if err != nil || first.Key != append(want, "")[0] {
+				t.Errorf("first of %q after %q = %q, %v; want the first of %q", prefix, after, first.Key, err, want)
+			}
 		}
 	}
 	for info, err := range s.List(t.Context(), "a", "") {
