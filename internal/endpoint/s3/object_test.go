@@ -476,3 +476,62 @@ func TestNothingOfCredentialsIsStored(t *testing.T) {
 		t.Errorf("found in %s", record)
 	}
 }
+
+// A query parameter that gofakes3 is to see has it answer; what it answers and what is answered without it are the same.
+func TestWholeObjectsAreAnsweredAlike(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.client("root", "us-east-1")
+	bucket(t, c, "plain")
+	bucket(t, c, "versions")
+	if _, err := c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
+		Bucket: aws.String("versions"), VersioningConfiguration: &types.VersioningConfiguration{Status: types.BucketVersioningStatusEnabled},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"plain", "versions"} {
+		for key, body := range map[string]string{"empty": "", "small": "text", "large": strings.Repeat("0123456789abcdef", 1<<16) + "."} {
+			if _, err := c.PutObject(t.Context(), &s3.PutObjectInput{
+				Bucket: &name, Key: &key, Body: strings.NewReader(body), ContentType: aws.String("application/json"), ContentEncoding: aws.String("gzip"),
+				CacheControl: aws.String("no-store"), Tagging: aws.String("a=1&b=2"), Metadata: map[string]string{"signature": "00ff"},
+			}); err != nil {
+				t.Fatal(err)
+			}
+			put(t, c, name, "bare-"+key, body)
+		}
+		for _, key := range []string{"empty", "small", "large", "bare-empty", "bare-small", "bare-large", "absent"} {
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				for _, header := range []string{"", "If-None-Match", "If-Match", "X-Amz-Checksum-Mode"} {
+					ours, theirs := answer(t, s, method, "/"+name+"/"+key, header), answer(t, s, method, "/"+name+"/"+key+"?response-expires=", header)
+					if diff := cmp.Diff(theirs, ours); diff != "" {
+						t.Errorf("%s %s/%s, %q (-gofakes3 +without):\n%s", method, name, key, header, diff)
+					}
+				}
+			}
+		}
+	}
+}
+
+// answer is an answer's status, headers and body.
+func answer(t *testing.T, s *server, method, target, header string) []any {
+	t.Helper()
+	r, err := http.NewRequest(method, s.http.URL+target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept-Encoding", "identity")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=root/20261123/us-east-1/s3/aws4_request")
+	if header != "" {
+		r.Header.Set(header, map[string]string{"If-None-Match": "*", "If-Match": "*", "X-Amz-Checksum-Mode": "ENABLED"}[header])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Header.Del("Date")
+	return []any{resp.StatusCode, resp.ContentLength, resp.Header, string(body)}
+}

@@ -20,6 +20,7 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -99,6 +100,7 @@ type Store struct {
 	db    *bbolt.DB
 	blobs *blobs
 	now   func() time.Time
+	known sync.Map // of buckets' names: see bucketOf
 
 	closing sync.Once
 	closed  error
@@ -231,6 +233,7 @@ func (s *Store) DeleteBucket(name string) error {
 	if err != nil {
 		return err
 	}
+	s.known.Delete(name)
 	s.blobs.remove(garbage)
 	return nil
 }
@@ -238,7 +241,7 @@ func (s *Store) DeleteBucket(name string) error {
 // Bucket returns a bucket, or ErrNoBucket.
 func (s *Store) Bucket(name string) (b Bucket, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		b, err = bucketOf(tx, name)
+		b, err = s.bucketOf(tx, name)
 		return err
 	})
 	return b, err
@@ -262,7 +265,7 @@ func (s *Store) Buckets() (list []Bucket, err error) {
 // SetVersioning sets a bucket's status. Unversioned can't be gone back to and is taken as Suspended then.
 func (s *Store) SetVersioning(name string, v Versioning) error {
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		b, err := bucketOf(tx, name)
+		b, err := s.bucketOf(tx, name)
 		if err != nil {
 			return err
 		}
@@ -274,15 +277,26 @@ func (s *Store) SetVersioning(name string, v Versioning) error {
 	})
 }
 
-func bucketOf(tx *bbolt.Tx, name string) (Bucket, error) {
+// known is a bucket and the record that it was read from.
+type known struct {
+	record []byte
+	bucket Bucket
+}
+
+// bucketOf reads a bucket's record. Every request needs it, so it is decoded once, and again when it is another.
+func (s *Store) bucketOf(tx *bbolt.Tx, name string) (Bucket, error) {
 	b := Bucket{Name: name}
 	v := tx.Bucket([]byte(topBuckets)).Get([]byte(name))
 	if v == nil {
 		return b, ErrNoBucket
 	}
+	if k, ok := s.known.Load(name); ok && bytes.Equal(k.(known).record, v) {
+		return k.(known).bucket, nil
+	}
 	if err := json.Unmarshal(v, &b); err != nil {
 		return b, fmt.Errorf("reading bucket %q: %w", name, err)
 	}
+	s.known.Store(name, known{bytes.Clone(v), b})
 	return b, nil
 }
 

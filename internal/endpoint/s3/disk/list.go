@@ -32,7 +32,7 @@ type Page struct {
 func (s *Store) List(bucket string, q Query) (Page, error) {
 	var page Page
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		k, err := keysOf(tx, bucket)
+		k, err := s.keysOf(tx, bucket)
 		if err != nil || q.Max <= 0 {
 			return err
 		}
@@ -70,7 +70,7 @@ func (s *Store) List(bucket string, q Query) (Page, error) {
 func (s *Store) ListVersions(bucket string, q Query) (Page, error) {
 	var page Page
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		k, err := keysOf(tx, bucket)
+		k, err := s.keysOf(tx, bucket)
 		if err != nil || q.Max <= 0 {
 			return err
 		}

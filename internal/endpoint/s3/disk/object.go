@@ -45,7 +45,7 @@ func (s *Store) Put(bucket string, o Object, body io.Reader, cond Condition) (Ob
 func (s *Store) commit(bucket string, o Object, cond Condition, also func(*bbolt.Tx) ([]blob, error)) (Object, error) {
 	var garbage []blob
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		k, err := keysOf(tx, bucket)
+		k, err := s.keysOf(tx, bucket)
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func (s *Store) commit(bucket string, o Object, cond Condition, also func(*bbolt
 // it was asked for by its version.
 func (s *Store) Head(bucket, key, version string) (o Object, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		k, err := keysOf(tx, bucket)
+		k, err := s.keysOf(tx, bucket)
 		if err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (s *Store) Open(bucket, key, version string) (Object, *os.File, error) {
 // Annotate changes an object's Meta in place; the object's time and version stay.
 func (s *Store) Annotate(bucket, key, version string, change func(meta map[string]string)) (o Object, err error) {
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		k, err := keysOf(tx, bucket)
+		k, err := s.keysOf(tx, bucket)
 		if err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func changed(meta map[string]string, change func(map[string]string)) map[string]
 func (s *Store) Delete(bucket, key, version string) (d Deleted, err error) {
 	var garbage []blob
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		k, err := keysOf(tx, bucket)
+		k, err := s.keysOf(tx, bucket)
 		if err != nil {
 			return err
 		}
@@ -181,8 +181,8 @@ type keys struct {
 	objects, versions *bbolt.Bucket
 }
 
-func keysOf(tx *bbolt.Tx, bucket string) (*keys, error) {
-	b, err := bucketOf(tx, bucket)
+func (s *Store) keysOf(tx *bbolt.Tx, bucket string) (*keys, error) {
+	b, err := s.bucketOf(tx, bucket)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ type part struct {
 func (s *Store) CreateUpload(bucket, key string, meta map[string]string) (string, error) {
 	id := rand.Text()
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		if _, err := bucketOf(tx, bucket); err != nil {
+		if _, err := s.bucketOf(tx, bucket); err != nil {
 			return err
 		}
 		return putJSON(tx.Bucket([]byte(preUploads+bucket)), []byte(id), Upload{Key: key, Meta: meta, Initiated: s.now().UTC()})
@@ -57,8 +57,8 @@ func (s *Store) CreateUpload(bucket, key string, meta map[string]string) (string
 	return id, err
 }
 
-func uploadOf(tx *bbolt.Tx, bucket, key, id string) (u Upload, err error) {
-	if _, err := bucketOf(tx, bucket); err != nil {
+func (s *Store) uploadOf(tx *bbolt.Tx, bucket, key, id string) (u Upload, err error) {
+	if _, err := s.bucketOf(tx, bucket); err != nil {
 		return u, err
 	}
 	v := tx.Bucket([]byte(preUploads + bucket)).Get([]byte(id))
@@ -82,7 +82,7 @@ func partKey(id string, number int) []byte {
 // PutPart stores a part (1 to 10,000), in place of one with the same number, and returns its ETag.
 func (s *Store) PutPart(bucket, key, id string, number int, body io.Reader) (string, error) {
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		_, err := uploadOf(tx, bucket, key, id)
+		_, err := s.uploadOf(tx, bucket, key, id)
 		return err
 	})
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Store) PutPart(bucket, key, id string, number int, body io.Reader) (str
 	}
 	var garbage []blob
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		if _, err := uploadOf(tx, bucket, key, id); err != nil {
+		if _, err := s.uploadOf(tx, bucket, key, id); err != nil {
 			return err
 		}
 		all := tx.Bucket([]byte(preParts + bucket))
@@ -132,7 +132,7 @@ func partsOf(tx *bbolt.Tx, bucket, id string) (map[int]part, error) {
 // Parts returns the upload's parts by number.
 func (s *Store) Parts(bucket, key, id string) (list []Part, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		if _, err := uploadOf(tx, bucket, key, id); err != nil {
+		if _, err := s.uploadOf(tx, bucket, key, id); err != nil {
 			return err
 		}
 		parts, err := partsOf(tx, bucket, id)
@@ -148,7 +148,7 @@ func (s *Store) Parts(bucket, key, id string) (list []Part, err error) {
 // Uploads returns the bucket's uploads whose keys begin with prefix, by key and time.
 func (s *Store) Uploads(bucket, prefix string) (list []Upload, err error) {
 	err = s.db.View(func(tx *bbolt.Tx) error {
-		if _, err := bucketOf(tx, bucket); err != nil {
+		if _, err := s.bucketOf(tx, bucket); err != nil {
 			return err
 		}
 		return tx.Bucket([]byte(preUploads + bucket)).ForEach(func(k, v []byte) error {
@@ -175,7 +175,7 @@ func (s *Store) Uploads(bucket, prefix string) (list []Upload, err error) {
 func (s *Store) Abort(bucket, key, id string) error {
 	var garbage []blob
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		if _, err := uploadOf(tx, bucket, key, id); err != nil {
+		if _, err := s.uploadOf(tx, bucket, key, id); err != nil {
 			return err
 		}
 		var err error
@@ -209,7 +209,7 @@ func (s *Store) Complete(bucket, key, id string, want []Part, cond Condition) (O
 	o := Object{Key: key}
 	var ids []blob
 	err := s.db.View(func(tx *bbolt.Tx) error {
-		u, err := uploadOf(tx, bucket, key, id)
+		u, err := s.uploadOf(tx, bucket, key, id)
 		if err != nil {
 			return err
 		}
@@ -230,7 +230,7 @@ func (s *Store) Complete(bucket, key, id string, want []Part, cond Condition) (O
 		return o, err
 	}
 	return s.commit(bucket, o, cond, func(tx *bbolt.Tx) ([]blob, error) {
-		if _, err := uploadOf(tx, bucket, key, id); err != nil {
+		if _, err := s.uploadOf(tx, bucket, key, id); err != nil {
 			return nil, err
 		}
 		return dropUpload(tx, bucket, id)
