@@ -80,14 +80,14 @@ func TestCollectOverlap(t *testing.T) {
 // whole is collected, and a file that was mended is collected then.
 func TestCollectBroken(t *testing.T) {
 	dir := t.TempDir()
-	object := map[string]string{}
+	object, path := map[string]string{}, map[string]string{}
 	events := int64(0)
 	n := 0
 	add := func(name string) {
 		n++
 		file := filepath.Join(dir, logName(n, ".json.gz"))
 		write(t, file, distinct(t, testdata(t, name), n))
-		object[name] = "file://" + file
+		object[name], path[name] = fileURL(file), file
 	}
 	for name, d := range whole {
 		add(name)
@@ -126,7 +126,7 @@ func TestCollectBroken(t *testing.T) {
 	if err != nil || again.Skipped+again.Digests != report.Found+report.Digests || again.Quarantined+again.Collected != 0 {
 		t.Errorf("collected again: %+v, error %v", again, err)
 	}
-	mended := strings.TrimPrefix(object["truncated-gz.json.gz"], "file://")
+	mended := path["truncated-gz.json.gz"]
 	write(t, mended, testdata(t, "whole.json.gz"))
 	later := time.Now().Add(time.Minute)
 	if err := os.Chtimes(mended, later, later); err != nil {

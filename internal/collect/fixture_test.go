@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,6 +88,9 @@ func sameRows(t *testing.T, got, want []row) {
 	}
 }
 
+// fileURL is a file's name in the lake.
+func fileURL(name string) string { return (&url.URL{Scheme: "file", Path: name}).String() }
+
 // folder writes a corpus into a folder and returns its log files' text by URL.
 func folder(t *testing.T, dir string, o corpus.Options) map[string][]byte {
 	t.Helper()
@@ -95,7 +99,7 @@ func folder(t *testing.T, dir string, o corpus.Options) map[string][]byte {
 	}
 	files := map[string][]byte{}
 	for f := range corpus.Files(o) {
-		files["file://"+filepath.Join(dir, f.Key)] = f.Body
+		files[fileURL(filepath.Join(dir, f.Key))] = f.Body
 	}
 	return files
 }

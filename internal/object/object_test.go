@@ -96,15 +96,16 @@ func TestOpenSources(t *testing.T) {
 	}
 	serve(t, nil)
 	objecttest.Fill(t, open(t, "s3://example-bucket"), "p/x.json.gz", "p/x.json.gz.bak", "p.json/y")
+	at := (&url.URL{Scheme: "file", Path: dir}).String()
 	for _, tt := range []struct {
 		source string
 		keys   []string
 		url    string // of the first key
 	}{
-		{dir, []string{"a b.json"}, "file://" + dir + "/a%20b.json"},
-		{"file://" + dir, []string{"a b.json"}, "file://" + dir + "/a%20b.json"},
-		{dir + "/a b.json", []string{"a b.json"}, "file://" + dir + "/a%20b.json"},
-		{(&url.URL{Scheme: "file", Path: dir + "/a b.json"}).String(), []string{"a b.json"}, "file://" + dir + "/a%20b.json"},
+		{dir, []string{"a b.json"}, at + "/a%20b.json"},
+		{at, []string{"a b.json"}, at + "/a%20b.json"},
+		{dir + "/a b.json", []string{"a b.json"}, at + "/a%20b.json"},
+		{(&url.URL{Scheme: "file", Path: dir + "/a b.json"}).String(), []string{"a b.json"}, at + "/a%20b.json"},
 		{"s3://example-bucket", []string{"p.json/y", "p/x.json.gz", "p/x.json.gz.bak"}, "s3://example-bucket/p.json/y"},
 		{"s3://example-bucket/", []string{"p.json/y", "p/x.json.gz", "p/x.json.gz.bak"}, "s3://example-bucket/p.json/y"},
 		{"s3://example-bucket/p", []string{"x.json.gz", "x.json.gz.bak"}, "s3://example-bucket/p/x.json.gz"},

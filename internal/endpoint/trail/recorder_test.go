@@ -268,7 +268,12 @@ func TestRecorderSharesSyncs(t *testing.T) {
 	var mu sync.Mutex
 	syncs := 0
 	opts := trail.WithFiles(trail.RecorderOptions{SegmentBytes: 100_000}, func(f trail.File) trail.File {
-		return counted{f, func() { mu.Lock(); syncs++; mu.Unlock() }}
+		return counted{f, func() {
+			mu.Lock()
+			syncs++
+			mu.Unlock()
+			time.Sleep(time.Millisecond) // a file system in memory has nothing to wait for, and nothing to share
+		}}
 	})
 	r := openRecorder(t, t.TempDir(), opts)
 	var wg sync.WaitGroup

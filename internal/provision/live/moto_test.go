@@ -16,6 +16,7 @@ import (
 	gluetypes "github.com/aws/aws-sdk-go-v2/service/glue/types"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aitrail/aitrail/internal/object/objecttest"
 	"github.com/aitrail/aitrail/internal/provision"
 	"github.com/aitrail/aitrail/internal/provision/live"
 )
@@ -27,6 +28,7 @@ func startMoto(t *testing.T) aws.Config {
 	if err != nil {
 		t.Skip("moto_server is missing: Glue and Athena have not been tested, nor all else against a second implementation")
 	}
+	objecttest.NoAWS(t)
 	cmd := exec.CommandContext(t.Context(), path, "-H", "127.0.0.1", "-p", "0")
 	out, err := cmd.StderrPipe()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aitrail/aitrail/internal/object/objecttest"
 	"github.com/aitrail/aitrail/internal/provision"
 )
 
@@ -155,6 +156,7 @@ func TestCloudFormationIsAccepted(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	objecttest.NoAWS(t)
 	if out, err := exec.CommandContext(t.Context(), lint, path).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
