@@ -21,8 +21,8 @@ import (
 )
 
 // TestCommitsEveryFiveMinutes collects a little every five minutes, and maintains the lake every hour as the daemon does: for
-// five hours, with AITRAIL_LONG_TESTS for 30 days, which is 8,640 commits. What a lake keeps besides its rows, and what a commit
-// takes, must not grow with that.
+// five hours, with AITRAIL_LONG_TESTS for 30 days, which is 8,640 commits, or for LAKE_TEST_DAYS. What a lake keeps besides its
+// rows, and what a commit takes, must not grow with that.
 //
 // It does so in a process of its own: what was pooled by libraries while synctest's clock went can't be used by other tests.
 func TestCommitsEveryFiveMinutes(t *testing.T) {
@@ -96,6 +96,54 @@ func TestCommitsEveryFiveMinutes(t *testing.T) {
 			t.Errorf("%d log files, %v; want %d", s.Rows, err, n/3)
 		}
 	})
+}
+
+// TestCommitsAfterAYear collects a little into a lake that has a year of days, each in a data file, and the rows of the 105,120 log
+// files that come every five minutes. What a commit takes must not grow much with that.
+func TestCommitsAfterAYear(t *testing.T) {
+	if os.Getenv("AITRAIL_LONG_TESTS") == "" {
+		t.Skip("AITRAIL_LONG_TESTS is not set")
+	}
+	took := map[int]time.Duration{}
+	for _, days := range []int{1, 365} {
+		dir := t.TempDir()
+		l := open(t, dir, lake.Options{Create: true, Now: time.Now})
+		b := l.NewBatch()
+		for n := range days {
+			add(t, b, numbered(fmt.Sprintf("file:///day-%d", n), -n*86400, -n*86400+3))
+			for i := range 287 {
+				add(t, b, logFile{object: fmt.Sprintf("file:///day-%d-%d", n, i)})
+			}
+		}
+		if _, err := b.Commit(ctx); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		l = open(t, dir, lake.Options{Now: time.Now})
+		var each []time.Duration
+		for n := range 150 { // so many that manifests are merged
+			f := numbered(fmt.Sprintf("file:///%d", n), 1000+n*3, 1003+n*3)
+			start := processor()
+			commit(t, l, f)
+			each = append(each, processor()-start)
+		}
+		start := processor()
+		if _, err := l.Maintain(ctx, lake.Maintenance{}); err != nil {
+			t.Fatal(err)
+		}
+		maintained := processor() - start
+		slices.Sort(each[1:])
+		took[days] = each[75]
+		_, metadata := kept(t, dir)
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		t.Logf("%3d days: the first commit's processor time %v, the median's %v, the longest's after it %v; maintenance's %v; metadata of %d kB, heap %d MB",
+			days, each[0].Round(time.Millisecond), each[75].Round(time.Millisecond), each[149].Round(time.Millisecond), maintained.Round(time.Millisecond), metadata>>10, m.HeapAlloc>>20)
+	}
+	if took[365] > 5*took[1] {
+		t.Errorf("a commit takes %v after a year, %v after a day", took[365], took[1])
+	}
 }
 
 // filesOfDays counts the data files of each day of events.
