@@ -256,3 +256,29 @@ func (r *countedRows) Err() error    { return nil }
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// On a terminal a finding has lines of its own: the key whole, the detail within the width.
+func TestFindingBlocks(t *testing.T) {
+	key := "AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/111122223333_CloudTrail_us-east-1_20260301T0003Z_bench00000000003.json.gz"
+	got := findingBlocks([][]any{
+		{"finding", "log_file_altered", "111122223333", "us-east-1", key, "its content has another hash"},
+		{"note", "keys_absent", "111122223333", "us-east-1", "", "no public keys were given: signatures were not checked"},
+		{"finding", "checkpoint_altered", "", "", "proof/\x1b[2J", ""},
+	}, 40)
+	want := `finding  log_file_altered  111122223333  us-east-1
+  ` + key + `
+  its content has another hash
+note     keys_absent  111122223333  us-east-1
+  no public keys were given: signatures
+  were not checked
+finding  checkpoint_altered
+  proof/·[2J
+
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if got := findingBlocks(nil, 40); got != "" {
+		t.Errorf("without findings = %q", got)
+	}
+}

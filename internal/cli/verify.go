@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/aitrail/aitrail/internal/collect"
@@ -130,16 +131,46 @@ func (a *app) printVerdict(r *digest.Report) error {
 		}
 		rows = append(rows, []any{string(f.Severity), string(f.Kind), f.Account, f.Region, f.Key, detail})
 	}
-	if a.output == "csv" || len(rows) > 0 {
-		if err := a.print(columns, rows); err != nil {
-			return err
-		}
+	var err error
+	if width := newPrinter(a.Stdout, a.output).width; width > 0 {
+		_, err = io.WriteString(a.Stdout, findingBlocks(rows, width))
+	} else if a.output == "csv" || len(rows) > 0 {
+		err = a.print(columns, rows)
+	}
+	if err != nil {
+		return err
 	}
 	if a.output == "csv" {
 		return nil
 	}
-	_, err := fmt.Fprintln(a.Stdout, verdictLine(r))
+	_, err = fmt.Fprintln(a.Stdout, verdictLine(r))
 	return err
+}
+
+// findingBlocks is the table of findings for a terminal, which is narrower than a key beside all the rest: what was found and where,
+// the key whole and on a line of its own, the detail.
+func findingBlocks(rows [][]any, width int) string {
+	var b strings.Builder
+	for _, row := range rows {
+		cells := make([]string, len(row))
+		for i, v := range row {
+			cells[i] = visible(v.(string))
+		}
+		severity, kind, account, region, key, detail := cells[0], cells[1], cells[2], cells[3], cells[4], cells[5]
+		fmt.Fprintln(&b, strings.TrimRight(strings.Join([]string{text.Pad(severity, len("finding"), ' '), kind, account, region}, "  "), " "))
+		if key != "" {
+			fmt.Fprintln(&b, "  "+key)
+		}
+		if detail != "" {
+			for line := range strings.SplitSeq(text.WrapSoft(detail, max(width-2, 20)), "\n") {
+				fmt.Fprintln(&b, "  "+strings.TrimRight(line, " "))
+			}
+		}
+	}
+	if len(rows) > 0 {
+		fmt.Fprintln(&b)
+	}
+	return b.String()
 }
 
 // verdictLine is the verdict in a sentence.

@@ -158,7 +158,34 @@ func (c *checkpoints) keep(source string, s *digest.State) error {
 	if source != "" {
 		c.saved.Sources[source] = s
 	}
-	return c.write()
+	if err := c.write(); err != nil {
+		return err
+	}
+	c.tidy()
+	return nil
+}
+
+// unfinished is how old a file must be to be one that a killed process left: younger ones may be in the making.
+const unfinished = time.Hour
+
+// tidy removes what processes left that were killed as they wrote: a key that signed nothing may be among it. What can't be
+// removed harms nobody.
+func (c *checkpoints) tidy() {
+	for dir, begins := range map[string][]string{
+		filepath.Dir(c.dir): {filepath.Base(c.dir) + ".tmp-"},
+		c.dir:               {checkpointFile + ".tmp-", checkpointKey + ".tmp-"},
+	} {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil || time.Since(info.ModTime()) < unfinished {
+				continue
+			}
+			if slices.ContainsFunc(begins, func(begin string) bool { return strings.HasPrefix(e.Name(), begin) }) {
+				_ = os.RemoveAll(filepath.Join(dir, e.Name()))
+			}
+		}
+	}
 }
 
 // setAside keeps a file that isn't believed for whoever looks into it.
