@@ -141,6 +141,9 @@ func (a *app) collected(dir string, r collect.Report, verified []verification, e
 		}
 	}
 	found := a.printVerifications(verified)
+	if r.Other > 0 {
+		fmt.Fprintf(a.Stderr, "passed over: %s, neither log files nor digests by name or content\n", plural(r.Other, "object"))
+	}
 	for _, q := range r.Quarantine {
 		fmt.Fprintf(a.Stderr, "quarantined: %s: %s\n", q.Object, q.Reason)
 	}
@@ -174,18 +177,18 @@ func (a *app) printReport(dir string, r collect.Report, verified []verification)
 	if a.output == "json" {
 		return a.printCollected(r, verified)
 	}
-	what := fmt.Sprintf("%s log files (%s skipped, %s quarantined): ", thousands(r.Collected), thousands(r.Skipped), thousands(r.Quarantined))
+	what := fmt.Sprintf("%s (%s skipped, %s quarantined): ", plural(r.Collected, "log file"), thousands(r.Skipped), thousands(r.Quarantined))
 	if !slices.ContainsFunc(r.Sources, func(s collect.SourceReport) bool { return !collect.OneByOne(s.Source) }) { // no log files
 		if what = ""; r.Quarantined > 0 {
-			what = thousands(r.Quarantined) + " messages quarantined: "
+			what = plural(r.Quarantined, "message") + " quarantined: "
 		}
 	}
 	invocations := ""
 	if r.Invocations > 0 {
-		invocations = ", " + thousands(r.Invocations) + " invocations of models"
+		invocations = ", " + plural(r.Invocations, "invocation") + " of models"
 	}
-	_, err := fmt.Fprintf(a.Stdout, "collected %s%s events (%s duplicates), %s AI calls%s, in %s\nlake %s\n",
-		what, thousands(r.Events), thousands(r.Duplicates), thousands(r.AICalls), invocations, r.Elapsed.Round(time.Millisecond), dir)
+	_, err := fmt.Fprintf(a.Stdout, "collected %s%s (%s), %s%s, in %s\nlake %s\n",
+		what, plural(r.Events, "event"), plural(r.Duplicates, "duplicate"), plural(r.AICalls, "AI call"), invocations, r.Elapsed.Round(time.Millisecond), dir)
 	return err
 }
 

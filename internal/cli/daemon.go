@@ -48,7 +48,7 @@ http://127.0.0.1:9464 has /metrics for Prometheus, /healthz and /readyz. The log
 				if err := a.checkLake(c.Context()); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(a.Stdout, "%s: %d sources, nothing wrong\n", file, len(cfg.Sources))
+				_, err := fmt.Fprintf(a.Stdout, "%s: %s, nothing wrong\n", file, plural(int64(len(cfg.Sources)), "source"))
 				return err
 			}
 			return a.daemon(c.Context(), cfg)

@@ -117,8 +117,8 @@ func (x *export) run(ctx context.Context, out string) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(x.Stdout, "%s events, %s of them proven, %d log files, %d digests in %s\n",
-			thousands(m.Events), thousands(m.Proven), len(m.LogFiles), len(m.Digests), out)
+		fmt.Fprintf(x.Stdout, "%s, %s of them proven, %s, %s in %s\n",
+			plural(m.Events, "event"), thousands(m.Proven), plural(int64(len(m.LogFiles)), "log file"), plural(int64(len(m.Digests)), "digest"), out)
 	}
 	if m.LeftOut > 0 {
 		fmt.Fprintf(x.Stderr, "%s more events left out: they came one by one, from a log group or the event history, and no collected log file holds them\n",

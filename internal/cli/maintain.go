@@ -113,7 +113,7 @@ func (a *app) printMaintenance(r maintenance) error {
 		}
 		return a.printJSON(text)
 	}
-	columns := []string{"table", "expired", "before", "after", "rows", "bytes", "snapshots"}
+	columns := []string{"table", "expired", "files_before", "files_after", "rows_written", "bytes_written", "snapshots_expired"}
 	var rows [][]any
 	for _, c := range r.Compacted {
 		written := any(c.Bytes)

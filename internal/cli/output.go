@@ -186,6 +186,9 @@ const pageRows = 5000
 
 func (p *printer) table(r rows) error {
 	columns := r.Columns()
+	if len(columns) == 6 && columns[0].Name == "column_name" && columns[1].Name == "column_type" && columns[2].Name == "null" {
+		columns = columns[:2] // DESCRIBE: a view's columns have no keys and defaults, and types are long
+	}
 	widths := make([]int, len(columns))
 	for i, c := range columns {
 		widths[i] = text.StringWidth(c.Name)
@@ -207,7 +210,7 @@ func (p *printer) table(r rows) error {
 				break
 			}
 			row := make(table.Row, len(columns))
-			for i, v := range r.Values() {
+			for i, v := range r.Values()[:len(columns)] {
 				cell, isNumber := shown(v)
 				number[i] = number[i] || isNumber
 				widths[i] = max(widths[i], text.StringWidth(cell))

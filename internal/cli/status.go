@@ -96,20 +96,21 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.Stdout, "lake %s\n%s events in %s (%s data files) from %s log files; %s duplicates left out; %s in quarantine\n",
-		dir, thousands(s.Rows), size(s.Bytes), thousands(s.DataFiles), thousands(s.LogFiles-s.Answers), thousands(s.Duplicates), thousands(s.Quarantined))
+	fmt.Fprintf(a.Stdout, "lake %s\n%s in %s (%s) from %s; %s left out; %s in quarantine\n",
+		dir, plural(s.Rows, "event"), size(s.Bytes), plural(s.DataFiles, "data file"), plural(s.LogFiles-s.Answers, "log file"),
+		plural(s.Duplicates, "duplicate"), thousands(s.Quarantined))
 	if s.Answers > 0 {
 		fmt.Fprintf(a.Stdout, "besides %s answers of log groups and the event history, of which no digest speaks; "+
 			"their events are proven by log files that hold them too\n", thousands(s.Answers))
 	}
 	if s.Digests+s.Invocations > 0 {
-		fmt.Fprintf(a.Stdout, "besides %s digests and %s invocations of models\n", thousands(s.Digests), thousands(s.Invocations))
+		fmt.Fprintf(a.Stdout, "besides %s and %s of models\n", plural(s.Digests, "digest"), plural(s.Invocations, "invocation"))
 	}
 	if !s.First.IsZero() {
 		fmt.Fprintf(a.Stdout, "events from %s to %s\n", s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
 	}
-	fmt.Fprintf(a.Stdout, "collected in the last hour: %s events from %s log files; in the last day: %s from %s\n",
-		thousands(s.Rates[0].Events), thousands(s.Rates[0].LogFiles), thousands(s.Rates[1].Events), thousands(s.Rates[1].LogFiles))
+	fmt.Fprintf(a.Stdout, "collected in the last hour: %s from %s; in the last day: %s from %s\n",
+		plural(s.Rates[0].Events, "event"), plural(s.Rates[0].LogFiles, "log file"), thousands(s.Rates[1].Events), thousands(s.Rates[1].LogFiles))
 	if r := s.Retention; r.Days > 0 || r.Rows > 0 {
 		fmt.Fprintf(a.Stdout, "retention: %s\n", retention(r))
 	}
@@ -118,7 +119,7 @@ func (a *app) status(ctx context.Context, db *query.DB) error {
 		if name == "" {
 			name = "not verified yet (aitrail verify SOURCE)"
 		}
-		fmt.Fprintf(a.Stdout, "%s log files: %s\n", thousands(v.LogFiles), name)
+		fmt.Fprintf(a.Stdout, "%s: %s\n", plural(v.LogFiles, "log file"), name)
 	}
 	if err := a.print(columns, rows); err != nil {
 		return err

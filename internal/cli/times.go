@@ -28,6 +28,14 @@ func (a *app) parseTime(flag, s string) (time.Time, error) {
 	return time.Time{}, usagef("%s %q is no time: give 2026-11-23, 2026-11-23T07:30:00Z, or how long ago as 36h or 7d", flag, s)
 }
 
+// plural writes how many there are of what a word names, for people.
+func plural(n int64, word string) string {
+	if n != 1 {
+		word += "s"
+	}
+	return thousands(n) + " " + word
+}
+
 // thousands writes a number with separators, for people.
 func thousands(n int64) string {
 	s := strconv.FormatInt(n, 10)
