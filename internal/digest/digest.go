@@ -179,6 +179,9 @@ func Decode(b []byte) (*Digest, error) {
 	if w.PreviousDigestSignature != nil && *w.PreviousDigestSignature == "" {
 		return nil, fmt.Errorf("%w: an empty previousDigestSignature", ErrFormat)
 	}
+	if w.PreviousDigestS3Object != nil && *w.PreviousDigestS3Object == "" {
+		return nil, fmt.Errorf("%w: an empty previousDigestS3Object", ErrFormat)
+	}
 	if (w.PreviousDigestS3Object == nil) != (w.PreviousDigestSignature == nil) {
 		return nil, fmt.Errorf("%w: previousDigestS3Object and previousDigestSignature are not null together", ErrFormat)
 	}

@@ -208,6 +208,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(sample))
 	f.Add([]byte(strings.ReplaceAll(sample, `"50887ccf"`, "null")))
 	f.Add([]byte(`{"logFiles":null}`))
+	f.Add([]byte(`{"digestStartTime":"","digestEndTime":"","digestS3Bucket":"","digestS3Object":"","digestPublicKeyFingerprint":"","previousDigestS3Object":"","previousDigestSignature":"0"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := digest.Decode(b)
 		if err != nil {
