@@ -81,7 +81,7 @@ func (g *group) open(ctx context.Context) (object.Store, error) {
 		}
 	}
 	if g.arn == "" {
-		return nil, fmt.Errorf("log group %s in %s: %w", g.group, cfg.Region, object.ErrNotExist)
+		return nil, fmt.Errorf("log group %s in %s: %w", g.group, cfg.Region, object.NoSuch("log group"))
 	}
 	k, err := g.keep(ctx, groupScheme+g.arn)
 	g.keeper = k

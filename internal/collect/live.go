@@ -121,7 +121,6 @@ func (l *live) bring(b *batch, source int, t *tally) error {
 		n++
 		first, last = widen(first, last, at, at)
 	}
-	t.aiCalls += f.Calls()
 	err := f.Done(func(row *lake.LogFile) { row.Size, row.SHA256 = size, hex.EncodeToString(hash.Sum(nil)) })
 	if err != nil {
 		return fmt.Errorf("adding %s: %w", l.object, err)

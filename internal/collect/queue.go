@@ -80,7 +80,7 @@ func (q *queue) open(ctx context.Context) (object.Store, error) {
 	if err != nil {
 		var gone *types.QueueDoesNotExist
 		if errors.As(err, &gone) {
-			return nil, fmt.Errorf("queue %s: %w", q.url, object.ErrNotExist)
+			return nil, fmt.Errorf("queue %s: %w", q.url, object.NoSuch("queue"))
 		}
 		return nil, fmt.Errorf("queue %s: %w", q.url, err)
 	}

@@ -132,7 +132,6 @@ func (w *worker) into(ctx context.Context, b *batch, j job, body io.Reader, meta
 		},
 		digest: func(text []byte) error { return f.Digest(text, meta) },
 	})
-	t.aiCalls = f.Calls()
 	var failed *faultError
 	if err != nil && !errors.As(err, &failed) {
 		return nil, err

@@ -102,7 +102,6 @@ type Progress struct {
 // tally is what one log file, or the log files of a batch, add to a Report once they are committed.
 type tally struct {
 	files, quarantined int64
-	aiCalls            int64
 	bytes, inflated    int64
 	first, last        time.Time
 	kinds              map[cloudtrail.Kind]*KindCount
@@ -113,7 +112,6 @@ type tally struct {
 func (t *tally) add(u *tally) {
 	t.files += u.files
 	t.quarantined += u.quarantined
-	t.aiCalls += u.aiCalls
 	t.bytes += u.bytes
 	t.inflated += u.inflated
 	t.span(u.first, u.last)
@@ -165,7 +163,7 @@ func (r *Report) committed(t *tally, res lake.Result) {
 	r.Events += res.Events
 	r.Invocations += res.Invocations
 	r.Duplicates += res.Duplicates
-	r.AICalls += t.aiCalls
+	r.AICalls += res.Calls
 	r.Bytes += t.bytes
 	r.Inflated += t.inflated
 	r.First, r.Last = widen(r.First, r.Last, t.first, t.last)

@@ -68,6 +68,7 @@ func (b *Batch) fileCount() (n int) {
 type batchFile struct {
 	LogFile
 	number    uint32
+	calls     int64               // events that are AI calls
 	skip      bool                // not part of the batch: dropped, or in the lake or the batch already
 	collected bool                // skipped because the lake has it
 	dropped   map[uint32]struct{} // duplicates, by index
@@ -121,7 +122,6 @@ type File struct {
 	part  *part
 	c     *chunk // nil without rows; its rows since begin are the file's
 	spill []*dataFile
-	calls int64
 	ended bool
 }
 
@@ -148,9 +148,6 @@ func (f *File) rows(table string) (*chunk, error) {
 	return f.c, nil
 }
 
-// Calls returns how many of the events added so far are AI calls (RolePrimary).
-func (f *File) Calls() int64 { return f.calls }
-
 // Event adds an event; index is its place in the log file, from 0. Nothing of e is kept. Errors are those of writing
 // (disk full): the file must then be ended by Drop.
 func (f *File) Event(e *cloudtrail.Event, index int) error {
@@ -162,7 +159,7 @@ func (f *File) Event(e *cloudtrail.Event, index int) error {
 	c.add(e, &call, f.row.Object, int64(index), ref{f.row.number, uint32(index)})
 	f.row.Events++
 	if call.CallRole == RolePrimary {
-		f.calls++
+		f.row.calls++
 	}
 	return f.added(e.EventTime)
 }
@@ -241,7 +238,7 @@ func (f *File) Quarantine(reason string, edit func(*LogFile)) error {
 		return err
 	}
 	f.forget()
-	f.row.Events, f.row.First, f.row.Last = 0, time.Time{}, time.Time{}
+	f.row.Events, f.row.calls, f.row.First, f.row.Last = 0, 0, time.Time{}, time.Time{}
 	if edit != nil {
 		f.edit(edit)
 	}
@@ -401,6 +398,7 @@ type Result struct {
 	Skipped     int   // log files that another collector had brought meanwhile
 	Quarantined int   // of Files
 	Events      int64 // rows of events added
+	Calls       int64 // events of Files that are AI calls (RolePrimary), duplicates included
 	Invocations int64 // rows of invocations added
 	Duplicates  int64 // events and invocations dropped because the lake had them
 }

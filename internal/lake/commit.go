@@ -266,6 +266,7 @@ func (b *Batch) rows() ([]*fileRow, Result) {
 			r.Events += f.Events - f.Duplicates
 		}
 		r.Duplicates += f.Duplicates
+		r.Calls += f.calls
 		rows = append(rows, f.LogFile.row())
 	}
 	return rows, r

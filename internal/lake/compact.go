@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,20 +99,23 @@ func (c *compaction) current(name string) (*loaded, error) {
 	return events, err
 }
 
-// plan returns the groups of files to write together: for each day the small ones, if there are several.
+// plan returns the groups of files to write together: for each day, or of all the table, the small ones if there are several.
 func (c *compaction) plan(entries []DataFile) [][]DataFile {
 	small := c.small
 	if small == 0 {
 		small = c.target / 4 * 3
 	}
-	byDay := map[time.Time][]DataFile{}
+	days := map[time.Time][]DataFile{}
 	for _, f := range entries {
 		if f.Bytes < small && (c.days == nil || c.days[f.Day]) {
-			byDay[f.Day] = append(byDay[f.Day], f)
+			days[f.Day] = append(days[f.Day], f)
 		}
 	}
 	var groups [][]DataFile
-	for _, g := range byDay {
+	for _, g := range days {
+		if !byDay(c.done.Table) {
+			g = withoutLarge(g)
+		}
 		if len(g) > max(1, c.few) {
 			slices.SortFunc(g, compareFiles)
 			groups = append(groups, g)
@@ -119,6 +123,21 @@ func (c *compaction) plan(entries []DataFile) [][]DataFile {
 	}
 	slices.SortFunc(groups, func(a, b []DataFile) int { return a[0].Day.Compare(b[0].Day) })
 	return groups
+}
+
+// withoutLarge leaves out files beside which the smaller ones are few: all of a table that isn't by day would be written anew
+// at each run, and read anew by collectors.
+func withoutLarge(files []DataFile) []DataFile {
+	slices.SortFunc(files, func(a, b DataFile) int { return cmp.Compare(a.Bytes, b.Bytes) })
+	var smaller int64
+	end := 0
+	for i, f := range files {
+		if f.Bytes < tidyBytes || f.Bytes <= 8*smaller {
+			end = i + 1
+		}
+		smaller += f.Bytes
+	}
+	return files[:end]
 }
 
 // compact writes files of one day anew and puts them in the place of the old ones. It returns how many it wrote.

@@ -96,3 +96,20 @@ func EncodeMetadata(meta table.Metadata) (texts [2][]byte, err error) {
 	}
 	return texts, err
 }
+
+// Merges returns the sizes of the files of a table, of one day where it is by day, that compaction would merge.
+func Merges(name string, sizes ...int64) (merged [][]int64) {
+	var files []DataFile
+	for _, n := range sizes {
+		files = append(files, DataFile{Bytes: n})
+	}
+	c := compaction{target: TargetBytes, done: Compacted{Table: name}}
+	for _, group := range c.plan(files) {
+		var of []int64
+		for _, f := range group {
+			of = append(of, f.Bytes)
+		}
+		merged = append(merged, of)
+	}
+	return merged
+}

@@ -443,3 +443,28 @@ func TestKillMaintenance(t *testing.T) {
 		})
 	}
 }
+
+// TestLargeFilesStay has files of a table that isn't by day, in MiB, of which a large one isn't written anew for a few small ones.
+func TestLargeFilesStay(t *testing.T) {
+	const mib = 1 << 20
+	for _, test := range []struct {
+		table string
+		sizes []int64
+		want  [][]int64
+	}{
+		{lake.LogFiles, []int64{90 * mib, 1 * mib, 2 * mib}, [][]int64{{1 * mib, 2 * mib}}},
+		{lake.LogFiles, []int64{90 * mib, 11 * mib, 1 * mib}, [][]int64{{1 * mib, 11 * mib, 90 * mib}}},
+		{lake.LogFiles, []int64{20 * mib, 1 * mib}, nil},
+		{lake.LogFiles, []int64{15 * mib, 1}, [][]int64{{1, 15 * mib}}},
+		{lake.LogFiles, []int64{97 * mib, 90 * mib, 20 * mib, 1}, [][]int64{{1, 20 * mib, 90 * mib}}},
+		{lake.Events, []int64{90 * mib, 1 * mib}, [][]int64{{1 * mib, 90 * mib}}},
+	} {
+		got := lake.Merges(test.table, test.sizes...)
+		for _, group := range got {
+			slices.Sort(group)
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s of %v (-want +got):\n%s", test.table, test.sizes, diff)
+		}
+	}
+}

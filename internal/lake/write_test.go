@@ -86,7 +86,7 @@ func TestJoin(t *testing.T) {
 		odd.records = append(odd.records, record(2*n+1))
 	}
 	r := commit(t, l, even, odd, numbered("file:///again", 10, 20))
-	if r.Batch = ""; r != (lake.Result{Files: 3, Events: lake.ChunkRows + 98, Duplicates: 12}) {
+	if r.Batch = ""; r != (lake.Result{Files: 3, Events: lake.ChunkRows + 98, Duplicates: 12, Calls: lake.ChunkRows + 110}) {
 		t.Errorf("Commit = %+v", r)
 	}
 	if left, err := os.ReadDir(filepath.Join(l.Dir(), "scratch")); err != nil || len(left) > 0 {

@@ -134,7 +134,7 @@ func bucketRegion(ctx context.Context, client *s3.Client, name string) (string, 
 			return region, nil
 		}
 		if response.HTTPStatusCode() == http.StatusNotFound {
-			return "", fmt.Errorf("bucket %s: %w", name, ErrNotExist)
+			return "", fmt.Errorf("bucket %s: %w", name, NoSuch("bucket"))
 		}
 	}
 	return "", fmt.Errorf("bucket %s: %w", name, err)
@@ -209,7 +209,7 @@ func (b *bucket) info(o types.Object) Info {
 
 func (b *bucket) Open(ctx context.Context, key string) (io.ReadCloser, Object, error) {
 	if key == "" {
-		return nil, Object{}, fmt.Errorf("%s: %w", b.URL(key), ErrNotExist)
+		return nil, Object{}, fmt.Errorf("%s: %w", b.URL(key), NoSuch("object"))
 	}
 	r := &body{ctx: ctx, bucket: b, key: key}
 	out, err := r.request()
@@ -258,8 +258,10 @@ func missing(err error) error {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		switch api.ErrorCode() {
-		case "NoSuchKey", "NotFound", "NoSuchBucket":
-			return fmt.Errorf("%w: %w", ErrNotExist, err)
+		case "NoSuchKey", "NotFound":
+			return fmt.Errorf("%w: %w", NoSuch("object"), err)
+		case "NoSuchBucket":
+			return fmt.Errorf("%w: %w", NoSuch("bucket"), err)
 		}
 	}
 	return err

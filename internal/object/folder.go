@@ -31,7 +31,7 @@ func openFolder(name string) (Store, error) {
 	info, err := os.Stat(abs)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s: %w", abs, noSuch{})
+		return nil, fmt.Errorf("%s: %w", abs, NoSuch("folder or file"))
 	case err != nil:
 		return nil, err
 	case info.IsDir():
@@ -42,12 +42,6 @@ func openFolder(name string) (Store, error) {
 		return nil, fmt.Errorf("%s is neither a folder nor a file", abs)
 	}
 }
-
-// noSuch is ErrNotExist in the words of users.
-type noSuch struct{}
-
-func (noSuch) Error() string        { return "there is no such folder or file" }
-func (noSuch) Is(target error) bool { return target == ErrNotExist }
 
 // path returns the file of a key; false for keys that no file here can have.
 func (f *folder) path(key string) (string, bool) {

@@ -25,11 +25,19 @@ import (
 
 // Errors that callers decide on.
 var (
-	ErrNotExist = fs.ErrNotExist // there is no such object, folder or bucket
+	ErrNotExist = fs.ErrNotExist // there is no such object, folder or bucket; see NoSuch
 	ErrExist    = fs.ErrExist    // there is one already
 	ErrChanged  = errors.New("object changed while it was read")
 	ErrReadOnly = errors.New("source is a single object")
 )
+
+// NoSuch returns an ErrNotExist in the words of users: "there is no such bucket".
+func NoSuch(what string) error { return noSuch(what) }
+
+type noSuch string
+
+func (n noSuch) Error() string      { return "there is no such " + string(n) }
+func (noSuch) Is(target error) bool { return target == ErrNotExist }
 
 // Info is what a listing says of an object.
 type Info struct {
