@@ -150,8 +150,8 @@ func (c *Chain) arrival(verified, now time.Time, off func(time.Time) bool) []Spa
 		}
 	}
 	spans = slices.DeleteFunc(spans, func(s Span) bool { return !s.From.Before(s.To) })
-	// What is missing for good stands against what may still come at the same time.
-	gaps := slices.DeleteFunc(slices.Clone(spans), func(s Span) bool { return s.State != Gap })
+	// What is missing for good, and what nothing tells of, stands against what may still come at the same time.
+	gaps := slices.DeleteFunc(slices.Clone(spans), func(s Span) bool { return s.State != Gap && s.State != Unknown })
 	for _, m := range c.Missing {
 		s := Span{From: m.From, To: m.To.Add(time.Second), State: m.State, Note: m.Note}
 		if m.State == Gap {

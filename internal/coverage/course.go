@@ -197,8 +197,8 @@ func (f *Facts) since(t Trail) time.Time {
 	return first
 }
 
-// merged takes the better of two courses at each time; a gap stands against what was pending when the second was looked at,
-// before the first.
+// merged takes the better of two courses at each time; a gap, or that nothing tells, stands against what was pending when the
+// second was looked at, before the first.
 func merged(a, b []Span) []Span {
 	var out []Span
 	var times []time.Time
@@ -210,7 +210,7 @@ func merged(a, b []Span) []Span {
 	for i := 1; i < len(times); i++ {
 		x, _ := at(a, times[i-1])
 		y, _ := at(b, times[i-1])
-		if x.State == Gap && y.State == Pending {
+		if (x.State == Gap || x.State == Unknown) && y.State == Pending {
 			y = Span{}
 		}
 		if s := better(x, y); s.State != 0 {

@@ -266,31 +266,35 @@ func TestTwoSources(t *testing.T) {
 		coverage.Missing{Object: "s3://logs/b", From: at("01:10"), To: at("01:20"), State: coverage.Pending})
 	ahead.arrived.Absent(coverage.Digest{Account: account, Region: "us-east-1", Trail: "main", HomeRegion: "us-east-1"},
 		coverage.Missing{Object: "s3://logs/b", From: at("01:10"), To: at("01:20"), State: coverage.Gap})
+	behind.digests("us-east-1", coverage.Pending, "", "02:00", "03:00")
+	ahead.digests("us-east-1", coverage.Unknown, "digest unverifiable", "02:00", "03:00")
 	ahead.arrived.Verified, behind.arrived.Verified = at("05:00"), at("03:00")
 	f := &coverage.Facts{
 		History: coverage.NewHistory([]coverage.Event{event("00:00", "CreateTrail", created), event("00:00", "StartLogging", named)}, nil),
 		Arrived: map[string]*coverage.Arrived{"s3://logs": behind.arrived, "s3://logs/trail": ahead.arrived}, Now: at("05:10"),
 	}
 	got := spans(t, f.Report(coverage.Question{Service: "bedrock", Since: at("00:00"), Until: at("05:00")}), "us-east-1", "bedrock", "management reads")
-	if want := "covered 00:00-01:10 | gap 01:10-01:20 | covered 01:20-04:10 | gap 04:10-04:20 | covered 04:20-04:45 | pending 04:45-05:00"; got != want {
+	if want := "covered 00:00-01:10 | gap 01:10-01:20 | covered 01:20-01:45 | unknown 01:45-03:00 | covered 03:00-04:10 | gap 04:10-04:20 | covered 04:20-04:45 | pending 04:45-05:00"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-// A log file that may still come hides no gap of the same time, of another log file or a digest.
+// A log file that may still come hides no gap of the same time, of another log file or a digest, nor that nothing tells of it.
 func TestGapStandsAgainstPending(t *testing.T) {
 	w := &world{now: "05:10", events: []coverage.Event{event("00:00", "CreateTrail", created), event("00:00", "StartLogging", named)}}
 	w.digests("us-east-1", coverage.Covered, "", "00:00", "05:00")
 	w.digests("us-east-1", coverage.Gap, "digest missing", "03:00", "04:00")
+	w.digests("us-east-1", coverage.Unknown, "digest unverifiable", "04:00", "05:00")
 	for _, m := range []coverage.Missing{
 		{Object: "s3://logs/a", From: at("01:10"), To: at("01:20"), State: coverage.Gap},
 		{Object: "s3://logs/b", From: at("01:00"), To: at("01:30"), State: coverage.Pending},
 		{Object: "s3://logs/c", From: at("02:30"), To: at("03:10"), State: coverage.Pending},
+		{Object: "s3://logs/d", From: at("04:10"), To: at("04:20"), State: coverage.Pending},
 	} {
 		w.arrived.Absent(coverage.Digest{Account: account, Region: "us-east-1", Trail: "main", HomeRegion: "us-east-1"}, m)
 	}
-	got := spans(t, w.report(coverage.Question{Service: "bedrock", Since: at("00:00"), Until: at("04:00")}), "us-east-1", "bedrock", "management reads")
-	if want := "covered 00:00-01:00 | pending 01:00-01:10 | gap 01:10-01:20 | pending 01:20-01:30 | covered 01:30-02:30 | pending 02:30-02:45 | gap 02:45-04:00"; got != want {
+	got := spans(t, w.report(coverage.Question{Service: "bedrock", Since: at("00:00"), Until: at("05:00")}), "us-east-1", "bedrock", "management reads")
+	if want := "covered 00:00-01:00 | pending 01:00-01:10 | gap 01:10-01:20 | pending 01:20-01:30 | covered 01:30-02:30 | pending 02:30-02:45 | gap 02:45-04:00 | unknown 04:00-05:00"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
