@@ -49,6 +49,7 @@ var hints = []struct {
 	{is(query.ErrTimeout), "give the query more time with --timeout, or have it read less: WHERE eventTime > now() - INTERVAL 1 DAY"},
 	{fieldsOf("calls"), "aitrail query 'DESCRIBE calls' shows the columns of calls; a member of one is chosen by its path, as requestParameters.modelId"},
 	{fieldsOf("events"), "aitrail query 'DESCRIBE events' shows the columns of events; a member of one is chosen by its path, as requestParameters.modelId"},
+	{brokenEngine, "DuckDB fails at this now and then, and not at each try: run it again; of a total beside rows, (SELECT count(*) FROM …) is safe where count(*) OVER () is not"},
 	{as[*query.Error], "the views are calls, events, invocations, log_files, digests and cloudtrail_lake; aitrail query 'DESCRIBE calls' shows the columns of one"},
 	{as[*daemon.ConfigError], "docs/daemon.md describes the file; aitrail daemon --config FILE --check tries it"},
 	{as[usageError], "aitrail help shows the commands, aitrail COMMAND --help its flags"},
@@ -69,6 +70,13 @@ func fieldsOf(view string) func(error) bool {
 		var e fieldError
 		return errors.As(err, &e) && e.view == view
 	}
+}
+
+// brokenEngine tells whether DuckDB failed by itself, as 1.5.5 does now and then at aggregates OVER ():
+// https://github.com/duckdb/duckdb/issues/25713.
+func brokenEngine(err error) bool {
+	var e *query.Error
+	return errors.As(err, &e) && e.Kind == query.Internal
 }
 
 // badCredentials tells whether AWS didn't accept who called.

@@ -31,6 +31,7 @@ const (
 	OutOfMemory  Kind = "out of memory" // more memory or temporary space needed than Options grant
 	Timeout      Kind = "timeout"       // wraps ErrTimeout
 	Input        Kind = "input"         // a data file that can't be read
+	Internal     Kind = "internal"      // DuckDB fails, through no fault of the query; all that the DB is asked after it fails too
 	Unclassified Kind = "error"         // whatever else DuckDB says
 )
 
@@ -118,6 +119,8 @@ func (f *failure) kind() Kind {
 		return OutOfMemory
 	case "IO", "Serialization":
 		return Input
+	case "INTERNAL", "FATAL":
+		return Internal
 	}
 	return Unclassified
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -23,3 +24,6 @@ func (db *DB) Explain(ctx context.Context, view string, f Filter) (string, error
 	err = db.each(ctx, "EXPLAIN ANALYZE SELECT * FROM "+r.from(db, &f)+" AS r"+w.sql(), w.args, func(v []any) { plan += Text(v[1]) })
 	return plan, err
 }
+
+// KindOf returns the kind of an error that DuckDB gives.
+func KindOf(text string) Kind { return explain(errors.New(text), "", nil).Kind }
