@@ -84,7 +84,8 @@ func soak(ctx context.Context, o options) (result, error) {
 	if err != nil {
 		return r, fmt.Errorf("setting up: %w", err)
 	}
-	env := append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_") }), "AWS_ENDPOINT_URL="+web.URL, "AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret,
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_") })
+	env = append(env, "AWS_ENDPOINT_URL="+web.URL, "AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret,
 		"AWS_REGION="+cfg.Region, "AWS_EC2_METADATA_DISABLED=true", aitrail+"=1")
 	bucket := "s3://" + outputs.Bucket + "/" + outputs.Prefix
 	load := &load{url: web.URL, credentials: aws.Credentials{AccessKeyID: id, SecretAccessKey: secret}}

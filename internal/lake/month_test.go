@@ -99,12 +99,12 @@ func TestCommitsEveryFiveMinutes(t *testing.T) {
 }
 
 // TestCommitsAfterAYear collects a little into a lake that has a year of days, each in a data file, and the rows of the 105,120 log
-// files that come every five minutes. What a commit takes must not grow much with that.
+// files that come every five minutes. What a commit writes down must not grow with that; what it takes is told.
 func TestCommitsAfterAYear(t *testing.T) {
 	if os.Getenv("AITRAIL_LONG_TESTS") == "" {
 		t.Skip("AITRAIL_LONG_TESTS is not set")
 	}
-	took := map[int]time.Duration{}
+	written := map[int]int64{}
 	for _, days := range []int{1, 365} {
 		dir := t.TempDir()
 		l := open(t, dir, lake.Options{Create: true, Now: time.Now})
@@ -133,16 +133,16 @@ func TestCommitsAfterAYear(t *testing.T) {
 		}
 		maintained := processor() - start
 		slices.Sort(each[1:])
-		took[days] = each[75]
 		_, metadata := kept(t, dir)
+		written[days] = metadata
 		var m runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&m)
 		t.Logf("%3d days: the first commit's processor time %v, the median's %v, the longest's after it %v; maintenance's %v; metadata of %d kB, heap %d MB",
 			days, each[0].Round(time.Millisecond), each[75].Round(time.Millisecond), each[149].Round(time.Millisecond), maintained.Round(time.Millisecond), metadata>>10, m.HeapAlloc>>20)
 	}
-	if took[365] > 5*took[1] {
-		t.Errorf("a commit takes %v after a year, %v after a day", took[365], took[1])
+	if written[365] > 2*written[1] {
+		t.Errorf("metadata of %d bytes after a year, %d after a day", written[365], written[1])
 	}
 }
 

@@ -98,10 +98,11 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
+// collect brings a log file into a lake.
 func collect(t testing.TB, l *lake.Lake, object string, records ...string) {
 	t.Helper()
 	b := l.NewBatch()
-	w := b.File(lake.LogFile{Object: object, Size: 1, Kind: cloudtrail.KindLog, Account: "111122223333", Region: "us-east-1"})
+	w := b.File(lake.LogFile{Object: object, Size: 1000, Kind: cloudtrail.KindLog, Account: "111122223333", Region: "us-east-1"})
 	for i, text := range records {
 		var e cloudtrail.Event
 		if err := e.Decode(text); err != nil {

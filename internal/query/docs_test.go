@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/query"
 )
@@ -21,29 +20,13 @@ func TestQueriesOfTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := withInvocations(t)
-	b := l.NewBatch()
-	w := b.File(lake.LogFile{Object: "s3://trail/5.json.gz", Size: 1000, Kind: cloudtrail.KindLog, Account: "111122223333", Region: "us-east-1"})
 	const cleo = `"userIdentity":{"type":"AssumedRole","principalId":"AROA2:cleo","arn":"arn:aws:sts::111122223333:assumed-role/analysts/cleo","accountId":"111122223333",` +
 		`"sessionContext":{"sessionIssuer":{"type":"Role","principalId":"AROA2","arn":"arn:aws:iam::111122223333:role/analysts","accountId":"111122223333","userName":"analysts"},"attributes":{"mfaAuthenticated":"true"}}}`
-	for i, text := range []string{
+	collect(t, l, "s3://trail/5.json.gz",
 		strings.Replace(record(20, "2026-05-31T09:00:00Z", cleo, bedrock, "Converse", "r20", model(haiku), management, `"sessionCredentialFromConsole":"true"`),
 			"Boto3/1.34.0 Python/3.11.0", "Mozilla/5.0 (X11) Firefox/115.0", 1),
 		record(21, "2026-05-31T09:30:00Z", ana, "cloudtrail.amazonaws.com", "StopLogging", "r21", write, denied),
-	} {
-		var e cloudtrail.Event
-		if err := e.Decode(text); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Event(&e, i); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Done(nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Commit(ctx); err != nil {
-		t.Fatal(err)
-	}
+	)
 	if _, err := l.SetVerdicts(ctx, []lake.Verdict{{Object: "s3://trail/1.json.gz", Verdict: "verified"}, {Object: "s3://trail/2.json.gz", Verdict: "failed"}}); err != nil {
 		t.Fatal(err)
 	}

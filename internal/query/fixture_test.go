@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/query"
 )
@@ -102,23 +101,7 @@ func newLake(t testing.TB) *lake.Lake {
 func fill(t testing.TB, l *lake.Lake) {
 	t.Helper()
 	for _, f := range logs {
-		b := l.NewBatch()
-		w := b.File(lake.LogFile{Object: f.object, Size: 1000, Kind: cloudtrail.KindLog, Account: "111122223333", Region: "us-east-1"})
-		for i, text := range f.records {
-			var e cloudtrail.Event
-			if err := e.Decode(text); err != nil {
-				t.Fatalf("%s: %v", text, err)
-			}
-			if err := w.Event(&e, i); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.Done(nil); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Commit(ctx); err != nil {
-			t.Fatal(err)
-		}
+		collect(t, l, f.object, f.records...)
 	}
 	b := l.NewBatch()
 	if err := b.File(lake.LogFile{Object: "s3://trail/4.json.gz", Size: 7}).Quarantine("not gzip", nil); err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/aitrail/aitrail/internal/cloudtrail"
 	"github.com/aitrail/aitrail/internal/lake"
 	"github.com/aitrail/aitrail/internal/query"
 )
@@ -47,23 +46,7 @@ var lakeRecords = []string{
 func lakeOf(t testing.TB, records []string) *lake.Lake {
 	t.Helper()
 	l := emptyLake(t)
-	b := l.NewBatch()
-	w := b.File(lake.LogFile{Object: "s3://trail/1.json.gz", Kind: cloudtrail.KindLog})
-	for i, text := range records {
-		var e cloudtrail.Event
-		if err := e.Decode(text); err != nil {
-			t.Fatalf("%s: %v", text, err)
-		}
-		if err := w.Event(&e, i); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Done(nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Commit(ctx); err != nil {
-		t.Fatal(err)
-	}
+	collect(t, l, "s3://trail/1.json.gz", records...)
 	return l
 }
 
